@@ -1,0 +1,80 @@
+package dropin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"polarcast/messages"
+	"polarcast/stages/target"
+)
+
+// failed leaves the target as its user expects it after an error: ready to be continued, or cleaned up.
+func (r *run) failed() error {
+	defer r.close()
+	if r.stdout() {
+		return nil
+	}
+	opened := r.final.Targets[targetName].Opened
+	switch {
+	case r.o.NoClean:
+		r.o.UI.Info("data directory \"%s\" not removed at user's request", r.o.Target.Dir)
+		return nil
+	case !r.o.NoResume && r.final.Prepared != nil:
+		r.o.UI.Info("the interrupted backup is kept in \"%s\": run the same command again to continue it, or with --no-resume to start over", r.o.Target.Dir)
+		return nil
+	}
+	return r.clean(opened)
+}
+
+// abandon removes a directory that nothing was written to yet.
+func (r *run) abandon() error {
+	if r.o.NoClean {
+		return nil
+	}
+	r.close()
+	r.client, r.server = nil, nil
+	return r.clean(nil)
+}
+
+// clean removes what the backup created and nothing else. The data directory goes last: it holds the event log that says what else there is.
+func (r *run) clean(opened *messages.TargetOpened) error {
+	if r.client != nil && r.server == nil {
+		if err := r.client.RemoveBackup(context.Background(), r.id); err != nil {
+			return err
+		}
+	}
+	r.close()
+	r.client, r.server = nil, nil
+	dir := r.o.Target.Dir
+	var ev messages.TargetOpened
+	if opened != nil {
+		ev = *opened
+	}
+	notMain := func(d string) bool { return d == dir }
+	ev.Created = slices.DeleteFunc(slices.Clone(ev.Created), notMain)
+	ev.Emptied = slices.DeleteFunc(slices.Clone(ev.Emptied), notMain)
+	if err := target.Clean(&ev); err != nil {
+		return err
+	}
+	if r.made {
+		r.o.UI.Info("removing data directory \"%s\"", dir)
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("failed to remove data directory: %w", err)
+		}
+		return nil
+	}
+	r.o.UI.Info("removing contents of data directory \"%s\"", dir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("failed to remove contents of data directory: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,249 @@
+package dropin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"polarcast/messages"
+	"polarcast/pfs"
+	"polarcast/pipeline"
+	"polarcast/stages"
+	"polarcast/stages/checkpoint"
+	"polarcast/stages/target"
+)
+
+// targetName is the one target of a backup that a single command makes.
+const targetName = "main"
+
+// ErrChecksums says that the backup is complete and kept, but that the server found damaged pages.
+var ErrChecksums = errors.New("checksum error occurred")
+
+// run is one backup on its way.
+type run struct {
+	o        Options
+	id       string
+	env      stages.Env
+	server   *pipeline.Server
+	client   *pipeline.Client
+	prepared messages.Prepared
+	made     bool // this run, or the one that it continues, created the directory
+	resumed  bool
+	storeDir string
+	started  time.Time
+	final    pipeline.State
+	phases   phases
+}
+
+// Run makes the backup. Its error is what the user reads after "error: ".
+func Run(ctx context.Context, o Options) (err error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &run{o: o, started: time.Now()}
+	r.phases.start = r.started
+	defer func() {
+		if e := r.report(err); e != nil {
+			err = errors.Join(err, e)
+		}
+	}()
+	if err := r.identify(ctx); err != nil {
+		return err
+	}
+	if o.ServerTarget {
+		return r.serverTarget(ctx)
+	}
+	if err := r.open(ctx); err != nil {
+		r.close()
+		return err
+	}
+	err = r.stages(ctx)
+	r.final, _ = r.client.Log(r.id).State(context.WithoutCancel(ctx))
+	if err != nil {
+		return errors.Join(err, r.failed())
+	}
+	return r.complete()
+}
+
+// identify asks the source what it is. Nothing is written before it has answered.
+func (r *run) identify(ctx context.Context) error {
+	conn, err := r.o.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	r.prepared, err = checkpoint.Identify(ctx, conn)
+	if err != nil {
+		return err
+	}
+	return r.checkServer()
+}
+
+// modes returns the modes of files and directories, as the source has them.
+func (r *run) modes() (file, dir fs.FileMode) {
+	return stages.FileModes(pipeline.State{Prepared: &r.prepared})
+}
+
+func (r *run) stdout() bool { return r.o.Target.Dir == "-" }
+
+// open finds or makes the directory, the server and the backup.
+func (r *run) open(ctx context.Context) error {
+	_, dirMode := r.modes()
+	if r.stdout() {
+		tmp, err := os.MkdirTemp("", "polar_basebackup-")
+		if err != nil {
+			return fmt.Errorf("could not create a directory for the backup's buffers: %w", err)
+		}
+		r.storeDir = tmp
+		return r.begin(ctx)
+	}
+	dir, err := filepath.Abs(r.o.Target.Dir)
+	if err != nil {
+		return err
+	}
+	r.o.Target.Dir = dir
+	r.storeDir = filepath.Join(dir, target.MarkerDir, "jetstream")
+	if owner, made := target.OwnerOf(dir); owner != "" {
+		r.made = made
+		return r.reopen(ctx, owner)
+	}
+	state, err := target.CheckDir(pfs.Local(), dir)
+	if err != nil {
+		return err
+	}
+	switch state {
+	case target.InUse:
+		return fmt.Errorf("directory \"%s\" exists but is not empty", r.o.Target.Dir)
+	case target.Missing:
+		if err := pfs.MkdirAll(pfs.Local(), dir, dirMode); err != nil {
+			return fmt.Errorf("could not create directory \"%s\": %w", dir, err)
+		}
+		r.made = true
+	}
+	r.id = newID()
+	if err := target.MarkAs(dir, r.id, r.made); err != nil {
+		return err
+	}
+	if err := r.begin(ctx); err != nil {
+		return errors.Join(err, r.abandon())
+	}
+	return nil
+}
+
+// begin starts the server and registers a new backup.
+func (r *run) begin(ctx context.Context) error {
+	if r.id == "" {
+		r.id = newID()
+	}
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	req := r.o.Request
+	req.Targets, req.Fingerprint = []string{targetName}, r.o.Fingerprint
+	return r.client.CreateBackup(ctx, r.id, req, pipeline.StreamOptions{MaxBytes: chunkStreamBytes, Targets: req.Targets})
+}
+
+// chunkStreamBytes bounds what waits between reading and writing. It is small because the store's blocks are cached in memory, and large
+// enough to bridge a sync of the target.
+const chunkStreamBytes = 64 << 20
+
+// reopen continues the interrupted backup that a directory holds, or removes it.
+func (r *run) reopen(ctx context.Context, owner string) error {
+	r.id = owner
+	if err := r.connect(ctx); err != nil {
+		return err
+	}
+	st, err := r.client.Log(owner).State(ctx)
+	if err != nil {
+		return err
+	}
+	if r.o.NoResume || st.Requested == nil {
+		return r.restart(ctx, st)
+	}
+	if st.Requested.Fingerprint != r.o.Fingerprint {
+		return fmt.Errorf("directory \"%s\" holds an interrupted backup that was made with other options (%s): repeat that command to continue it, or add --no-resume to start over",
+			r.o.Target.Dir, st.Requested.Command)
+	}
+	if st.Prepared != nil && st.Prepared.SystemID != r.prepared.SystemID {
+		return fmt.Errorf("directory \"%s\" holds an interrupted backup of another server (system identifier %s, this one is %s): connect to that server to continue it, or add --no-resume to start over",
+			r.o.Target.Dir, st.Prepared.SystemID, r.prepared.SystemID)
+	}
+	if st.Completed == nil && st.Terminal() != nil {
+		return r.restart(ctx, st)
+	}
+	r.resumed = true
+	r.o.UI.Info("continuing the interrupted backup in directory \"%s\"", r.o.Target.Dir)
+	return nil
+}
+
+// restart removes what the interrupted backup created and begins a new one.
+func (r *run) restart(ctx context.Context, st pipeline.State) error {
+	opened := st.Targets[targetName].Opened
+	r.client.Close()
+	r.server.Shutdown()
+	r.client, r.server = nil, nil
+	r.o.UI.Info("removing the interrupted backup in directory \"%s\"", r.o.Target.Dir)
+	if err := r.clean(opened); err != nil {
+		return err
+	}
+	r.id = ""
+	return r.open(ctx)
+}
+
+// connect starts the embedded server, or connects to the one that was named.
+func (r *run) connect(ctx context.Context) error {
+	opts := r.o.NATS
+	if len(opts.URLs) == 0 && opts.Context == "" {
+		s, err := pipeline.StartServer(pipeline.ServerOptions{StoreDir: r.storeDir, Logger: r.o.Logger})
+		if err != nil {
+			return err
+		}
+		r.server, opts.Server = s, s
+	}
+	opts.Name, opts.Logger = "polar_basebackup", r.o.Logger
+	c, err := pipeline.Connect(ctx, opts)
+	if err != nil {
+		return err
+	}
+	r.client = c
+	r.env = stages.Env{Client: c, Backup: r.id, Logger: r.o.Logger}.WithDefaults()
+	return nil
+}
+
+// close stops the server and forgets the client.
+func (r *run) close() {
+	if r.client != nil {
+		r.client.Close()
+	}
+	if r.server != nil {
+		r.server.Shutdown()
+	}
+	if r.stdout() && r.storeDir != "" {
+		_ = os.RemoveAll(r.storeDir)
+	}
+}
+
+// complete removes what only the run needed.
+func (r *run) complete() error {
+	if r.server == nil && r.client != nil {
+		// A server of its own keeps the event log as history; the streams are not needed any more.
+		if err := r.client.DropStreams(context.Background(), r.id); err != nil {
+			return err
+		}
+	}
+	r.close()
+	if !r.stdout() {
+		if err := target.Unmark(r.o.Target.Dir); err != nil {
+			return err
+		}
+	}
+	if cur := r.final.Session(); cur != nil && cur.ReadDone != nil && cur.ReadDone.ChecksumFailures > 0 {
+		return ErrChecksums
+	}
+	return nil
+}

@@ -1,0 +1,102 @@
+package dropin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/oklog/run"
+
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages/checkpoint"
+	"polarcast/stages/node"
+	"polarcast/stages/storage"
+	"polarcast/stages/tablespace"
+	"polarcast/stages/wal"
+)
+
+// stages runs the five stages until the backup is complete or one of them fails.
+func (r *run) stages(ctx context.Context) error {
+	o := &r.o
+	o.Target.Name = targetName
+	st := storage.Config{Env: r.env, Target: o.Target, Sync: o.Sync, NewSink: o.NewSink}
+	sequential := o.NewSink != nil
+	parts := map[string]interface{ Run(context.Context) error }{
+		"checkpoint": checkpoint.New(checkpoint.Config{Env: r.env, Connect: o.Connect}),
+		"tablespace": tablespace.New(tablespace.Config{Env: r.env, Connect: o.Connect, OldManifest: o.OldManifest, Strict: sequential,
+			SpillDir: r.storeDir}),
+		"wal":     wal.New(wal.Config{Env: r.env, Connect: o.Connect, StatusInterval: o.StatusInterval}),
+		"storage": storage.New(st),
+		"node":    node.New(node.Config{Env: r.env, Storage: st, Settings: o.Settings, KeepMarker: true, OnPhase: r.phase}),
+	}
+	var g run.Group
+	for _, p := range parts {
+		ctx, cancel := context.WithCancel(ctx)
+		g.Add(func() error {
+			if err := p.Run(ctx); err != nil {
+				return err
+			}
+			<-ctx.Done() // this stage is done; the group goes on
+			return ctx.Err()
+		}, func(error) { cancel() })
+	}
+	wctx, cancel := context.WithCancel(ctx)
+	g.Add(func() error {
+		_, err := r.env.Log().Wait(wctx, func(st pipeline.State) (bool, error) { return st.Completed != nil, st.Terminal() })
+		if err == nil {
+			err = errDone
+		}
+		return err
+	}, func(error) { cancel() })
+	stop := r.follow(wctx)
+	err := g.Run()
+	cancel()
+	stop()
+	if errors.Is(err, errDone) {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+var errDone = errors.New("done")
+
+// follow tells the user what happens, from the event log and the progress reports, until the returned function is called.
+func (r *run) follow(ctx context.Context) func() {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	v := &narrator{r: r}
+	first := uint64(0)
+	if st, err := r.env.Log().State(ctx); err == nil {
+		first = st.Seq
+	}
+	go func() {
+		defer close(done)
+		_ = r.env.Log().Events(ctx, first+1, true, v.event)
+	}()
+	go func() { _ = r.client.WatchProgress(ctx, r.id, v.progress) }()
+	r.o.UI.Verbose("initiating base backup, waiting for checkpoint to complete")
+	return func() {
+		// The last events are told by this goroutine's reading, which is only a moment behind.
+		time.AfterFunc(2*time.Second, cancel)
+		v.wait(ctx)
+		cancel()
+		<-done
+		v.last()
+	}
+}
+
+// phase tells the user what the node stage does.
+func (r *run) phase(p node.Phase) {
+	switch p {
+	case node.PhaseSync:
+		r.o.UI.Verbose("syncing data to disk ...")
+	case node.PhaseManifest:
+		r.o.UI.Verbose("renaming backup_manifest.tmp to backup_manifest")
+	}
+}
+
+var _ = messages.EventCompleted

@@ -1,0 +1,87 @@
+package messages
+
+// SlotReady says that a slot holds the WAL; Slot is empty when none was wanted.
+type SlotReady struct {
+	Slot       string `json:"slot"`
+	Temporary  bool   `json:"temporary"`
+	RestartLSN LSN    `json:"restart_lsn,omitempty"`
+}
+
+// Tablespace is one of the source's. OID 0 is the data directory itself.
+type Tablespace struct {
+	OID      uint32 `json:"oid"`
+	Location string `json:"location,omitempty"`
+	SizeKB   int64  `json:"size_kb"` // -1 when the server did not say
+	Shared   bool   `json:"shared,omitempty"`
+}
+
+// SessionStarted says that the source is in backup mode.
+type SessionStarted struct {
+	Session       uint32       `json:"session"`
+	Source        string       `json:"source"`
+	StartLSN      LSN          `json:"start_lsn"`
+	Timeline      uint32       `json:"timeline"`
+	Tablespaces   []Tablespace `json:"tablespaces"`
+	Redo          LSN          `json:"redo,omitempty"`
+	CheckpointLSN LSN          `json:"checkpoint_lsn,omitempty"`
+}
+
+// SessionLost says that backup mode ended before all was read.
+type SessionLost struct {
+	Session uint32 `json:"session"`
+	Error   string `json:"error"`
+}
+
+// FilesSealed counts files that were read. Digest is the exclusive or of the Hash128 of their seals in the index.
+type FilesSealed struct {
+	Session  uint32 `json:"session"`
+	Count    int64  `json:"count"`
+	Bytes    int64  `json:"bytes"`
+	Digest   string `json:"digest"`
+	IndexSeq uint64 `json:"index_seq"`
+}
+
+// ReadDone says that all files of a session were read and published.
+type ReadDone struct {
+	Session          uint32 `json:"session"`
+	Files            int64  `json:"files"`
+	Bytes            int64  `json:"bytes"`      // raw, read from the source
+	SentBytes        int64  `json:"sent_bytes"` // compressed, with headers
+	Chunks           int64  `json:"chunks"`
+	UnchangedBytes   int64  `json:"unchanged_bytes"`
+	Removed          int64  `json:"removed"`
+	IndexSeq         uint64 `json:"index_seq"`
+	ChunkSeq         uint64 `json:"chunk_seq"`
+	EndLSN           LSN    `json:"end_lsn"`
+	EndTimeline      uint32 `json:"end_timeline"`
+	ManifestChecked  bool   `json:"manifest_checked"`
+	ManifestFiles    int64  `json:"manifest_files"`
+	ChecksumFailures int64  `json:"checksum_failures"`
+}
+
+// SessionStopped says that backup mode was left. Label and TablespaceMap come from the stop call of the files source.
+type SessionStopped struct {
+	Session       uint32 `json:"session"`
+	EndLSN        LSN    `json:"end_lsn"`
+	EndTimeline   uint32 `json:"end_timeline"`
+	Label         []byte `json:"label,omitempty"`
+	TablespaceMap []byte `json:"tablespace_map,omitempty"`
+}
+
+// WALStarted says that WAL is being captured.
+type WALStarted struct {
+	StartLSN LSN    `json:"start_lsn"`
+	Timeline uint32 `json:"timeline"`
+	Slot     string `json:"slot,omitempty"`
+	Resumed  bool   `json:"resumed,omitempty"`
+}
+
+// WALCaptured says that all WAL up to EndLSN was published.
+type WALCaptured struct {
+	StartLSN LSN    `json:"start_lsn"`
+	EndLSN   LSN    `json:"end_lsn"`
+	Timeline uint32 `json:"timeline"`
+	Segments int64  `json:"segments"`
+	Bytes    int64  `json:"bytes"`
+	IndexSeq uint64 `json:"index_seq"`
+}

@@ -1,0 +1,62 @@
+package messages
+
+// TargetJoined says that a host serves a target.
+type TargetJoined struct {
+	Target          string `json:"target"`
+	Format          string `json:"format"`
+	Directory       string `json:"directory"`
+	SharedDirectory string `json:"shared_directory,omitempty"`
+	Host            string `json:"host,omitempty"`
+}
+
+// TargetOpened says which directories a target has taken: those that it creates, and those that it found empty. It may come several times.
+type TargetOpened struct {
+	Target  string   `json:"target"`
+	Created []string `json:"created,omitempty"`
+	Emptied []string `json:"emptied,omitempty"`
+}
+
+// TargetWritten says that a target was proven complete.
+type TargetWritten struct {
+	Target         string `json:"target"`
+	Session        uint32 `json:"session"`
+	Files          int64  `json:"files"`
+	Bytes          int64  `json:"bytes"`
+	WrittenBytes   int64  `json:"written_bytes"`
+	UnchangedBytes int64  `json:"unchanged_bytes"`
+}
+
+// MissingRange is a part of a file that a target did not get.
+type MissingRange struct {
+	Tree   Tree   `json:"tree"`
+	Path   string `json:"path"`
+	Offset int64  `json:"offset"`
+	Length int64  `json:"length"`
+}
+
+// ChunksMissing names what the stream lost.
+type ChunksMissing struct {
+	Target  string         `json:"target"`
+	Session uint32         `json:"session"`
+	Ranges  []MissingRange `json:"ranges"`
+}
+
+// NodeConfigured says that a target is a node.
+type NodeConfigured struct {
+	Target    string `json:"target"`
+	Node      string `json:"node"`
+	Directory string `json:"directory"`
+	Started   bool   `json:"started,omitempty"`
+}
+
+// TargetFailed says that a target cannot be continued.
+type TargetFailed struct {
+	Target string `json:"target"`
+	Error  string `json:"error"`
+}
+
+// TargetDropped says that a target is not served any more.
+type TargetDropped struct {
+	Target string `json:"target"`
+	Reason string `json:"reason"`
+}

@@ -1,0 +1,90 @@
+package feed
+
+import (
+	"hash"
+
+	"polarcast/messages"
+)
+
+// fileSum follows one file through the sequencer.
+type fileSum struct {
+	file   *openFile
+	crc    uint32
+	size   int64
+	digest hash.Hash
+}
+
+// sequence publishes the jobs in reading order.
+func (f *Feed) sequence() {
+	defer close(f.seqDone)
+	sum := &fileSum{}
+	for j := range f.ordered {
+		<-j.ready
+		if f.ctx.Err() == nil { // else drain, so that nobody waits for us
+			if err := f.publish(j, sum); err != nil {
+				f.cancel(err)
+			}
+		}
+		f.slabs <- j
+		f.jobs.Done()
+	}
+}
+
+func (f *Feed) publish(j *job, sum *fileSum) error {
+	e := f.ledger.open()
+	var t Totals
+	for i := range j.items {
+		it := &j.items[i]
+		switch it.kind {
+		case itemStart:
+			sum.file, sum.crc, sum.size, sum.digest = it.file, 0, 0, nil
+			if f.cfg.Digest != nil {
+				sum.digest = f.cfg.Digest()
+			}
+		case itemChunk:
+			raw := j.slab[it.from:it.to]
+			sum.crc = messages.CombineCRC32C(sum.crc, it.crc, int64(len(raw)))
+			sum.size += int64(len(raw))
+			if sum.digest != nil {
+				sum.digest.Write(raw)
+			}
+			t.Chunks++
+			t.ReadBytes += int64(len(raw))
+			if it.unchanged {
+				t.UnchangedByte += int64(len(raw))
+			} else {
+				t.PublishedBytes += int64(len(raw))
+			}
+			e.chunk(it, len(raw))
+		case itemSeal:
+			s := Sealed{Tree: it.file.rec.Tree, Path: it.file.rec.Path, Size: it.size, CRC: sum.crc}
+			if sum.digest != nil {
+				s.Digest = sum.digest.Sum(nil)
+			}
+			if f.cfg.OnSeal != nil {
+				if err := f.cfg.OnSeal(s); err != nil {
+					return err
+				}
+			}
+			t.Files++
+			e.seal(it, sum.crc)
+		case itemRecord:
+			e.record(it.rec)
+		}
+	}
+	out := j.out
+	t.SentBytes = int64(len(out))
+	f.count(func(a *Totals) {
+		a.Chunks += t.Chunks
+		a.ReadBytes += t.ReadBytes
+		a.UnchangedByte += t.UnchangedByte
+		a.PublishedBytes += t.PublishedBytes
+		a.Files += t.Files
+		a.SentBytes += t.SentBytes
+	})
+	if len(out) == 0 {
+		e.confirm(0, nil)
+		return nil
+	}
+	return f.chunks.Publish(f.ctx, f.cfg.Subject, out, e.confirm)
+}

@@ -1,0 +1,224 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"polarcast/messages"
+	"polarcast/pipeline"
+)
+
+// audit is the fold of the index for one target. It keeps a file's ranges while they are open, and four bytes for a file that is complete.
+type audit struct {
+	open map[uint64]*fileAudit
+	done map[uint64]uint32 // session in which the file was last found complete
+
+	seq     uint64 // last message of the index
+	parts   []messages.PartChunk
+	rcpts   []messages.Receipt
+	files   int64
+	bytes   int64
+	changed int64 // bytes that were published
+	same    int64 // bytes that an earlier session had delivered
+}
+
+// fileAudit is one file that is not complete yet.
+type fileAudit struct {
+	tree messages.Tree
+	path string
+	// need and have hold ranges by session: what was published, and what the target holds. They are nearly always of one session.
+	need, have []sessionSpans
+	sealed     uint32 // session of the last seal or removal in the index
+	applied    uint32 // session of the last one that the target has carried out
+}
+
+type sessionSpans struct {
+	session uint32
+	spans   spans
+}
+
+func newAudit() *audit { return &audit{open: map[uint64]*fileAudit{}, done: map[uint64]uint32{}} }
+
+// message folds one message of the index.
+func (a *audit) message(seq uint64, subject pipeline.Subject, data []byte) error {
+	a.seq = seq
+	if subject.IsReceipts() {
+		var err error
+		if a.rcpts, err = messages.ReadReceipts(data, a.rcpts[:0]); err != nil {
+			return fmt.Errorf("receipts at position %d of the index: %w", seq, err)
+		}
+		for i := range a.rcpts {
+			a.receipt(&a.rcpts[i])
+		}
+		return nil
+	}
+	rd := messages.NewReader(data)
+	var r messages.Record
+	for {
+		if err := rd.Next(&r); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return fmt.Errorf("record at position %d of the index: %w", seq, err)
+		}
+		if err := a.record(&r); err != nil {
+			return err
+		}
+	}
+}
+
+func (a *audit) file(key uint64) *fileAudit {
+	f := a.open[key]
+	if f == nil {
+		f = &fileAudit{}
+		a.open[key] = f
+	}
+	return f
+}
+
+// record folds what was published.
+func (a *audit) record(r *messages.Record) error {
+	key := messages.PathKey(r.Tree, r.Path)
+	if a.done[key] >= r.Session {
+		return nil // published again by a process that took over; the target has had it
+	}
+	f := a.file(key)
+	f.tree, f.path = r.Tree, r.Path
+	if r.Kind == messages.KindPart {
+		var err error
+		if a.parts, err = r.PartChunks(a.parts[:0]); err != nil {
+			return fmt.Errorf("part of %q in the index: %w", r.Path, err)
+		}
+		off := r.Offset
+		for i := range a.parts {
+			c := &a.parts[i]
+			end := off + int64(c.Len)
+			if c.Published {
+				a.publish(f, r.Session, off, end)
+				a.changed += end - off
+			} else {
+				a.same += end - off
+			}
+			off = end
+		}
+	} else {
+		f.sealed = r.Session
+		if r.Kind == messages.KindRemove {
+			f.need = nil // whatever of it was lost is not wanted any more
+		} else {
+			a.files++
+			if r.Kind == messages.KindSeal {
+				a.bytes += r.Size
+				f.cut(r.Session, r.Size)
+			}
+		}
+	}
+	a.settle(key, f)
+	return nil
+}
+
+// publish notes that a range must be received from a session. What an earlier session published there does not matter any more.
+func (a *audit) publish(f *fileAudit, session uint32, from, to int64) {
+	for i := range f.need {
+		if f.need[i].session < session {
+			f.need[i].spans = f.need[i].spans.minus(spans{{from, to}})
+		}
+	}
+	of(&f.need, session).add(from, to)
+}
+
+// cut forgets ranges of earlier sessions beyond the size that a later one gave the file.
+func (f *fileAudit) cut(session uint32, size int64) {
+	for i := range f.need {
+		if f.need[i].session < session {
+			f.need[i].spans = f.need[i].spans.minus(spans{{size, 1 << 62}})
+		}
+	}
+}
+
+func of(list *[]sessionSpans, session uint32) *spans {
+	for i := range *list {
+		if (*list)[i].session == session {
+			return &(*list)[i].spans
+		}
+	}
+	*list = append(*list, sessionSpans{session: session})
+	return &(*list)[len(*list)-1].spans
+}
+
+// receipt folds what the target holds.
+func (a *audit) receipt(r *messages.Receipt) {
+	if a.done[r.Key] >= r.Session {
+		return
+	}
+	f := a.file(r.Key)
+	if r.Kind == messages.ReceiptRange {
+		of(&f.have, r.Session).add(r.Offset, r.Offset+r.Length)
+	} else {
+		f.applied = max(f.applied, r.Session)
+	}
+	a.settle(r.Key, f)
+}
+
+// settle moves a file from open to done when nothing of it is missing.
+func (a *audit) settle(key uint64, f *fileAudit) {
+	if f.sealed == 0 || f.applied < f.sealed || len(f.missing()) > 0 {
+		return
+	}
+	a.done[key] = f.sealed
+	delete(a.open, key)
+}
+
+// missing returns the published ranges that have no receipt. A range of an earlier session that a later one delivered again was taken out
+// of need by publish, so each session is compared with its own receipts.
+func (f *fileAudit) missing() spans {
+	var out spans
+	for i := range f.need {
+		n := &f.need[i]
+		var have spans
+		for j := range f.have {
+			if f.have[j].session == n.session {
+				have = f.have[j].spans
+			}
+		}
+		out = append(out, n.spans.minus(have)...)
+	}
+	return out
+}
+
+// lost returns what is still open, as the event log names it.
+func (a *audit) lost(limit int) (ranges []messages.MissingRange, files int) {
+	for _, f := range a.open {
+		if f.path == "" {
+			continue // receipts of something whose part is not in the index: nothing is missing there
+		}
+		m := f.missing()
+		if len(m) == 0 && f.sealed > 0 && f.applied < f.sealed {
+			m = spans{{0, 0}}
+		}
+		if len(m) == 0 {
+			continue
+		}
+		files++
+		for _, s := range m {
+			if len(ranges) < limit {
+				ranges = append(ranges, messages.MissingRange{Tree: f.tree, Path: f.path, Offset: s.from, Length: s.to - s.from})
+			}
+		}
+	}
+	return ranges, files
+}
+
+// complete reports whether everything up to the given position of the index is accounted for.
+func (a *audit) complete(upTo uint64) bool {
+	if a.seq < upTo {
+		return false
+	}
+	for _, f := range a.open {
+		if f.path != "" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,53 @@
+package stages
+
+import (
+	"io/fs"
+
+	"polarcast/messages"
+	"polarcast/pipeline"
+)
+
+// FileModes returns the modes of files and directories that a target creates: those of the source, which lets its group read or not
+// (data_directory_mode, src/include/common/file_perm.h).
+func FileModes(st pipeline.State) (file, dir fs.FileMode) {
+	if st.Prepared != nil && st.Prepared.DataDirMode&0o050 == 0o050 {
+		return 0o640, 0o750
+	}
+	return 0o600, 0o700
+}
+
+// Missing returns the ranges that the auditors of the targets found lost.
+func Missing(st pipeline.State) []messages.MissingRange {
+	var all []messages.MissingRange
+	for _, t := range st.Targets {
+		for _, m := range t.Missing {
+			all = append(all, m.Ranges...)
+		}
+	}
+	return all
+}
+
+// Stopped returns the session that was read and closed, nil while there is none.
+func Stopped(st pipeline.State) *pipeline.SessionState {
+	if s := st.Session(); s != nil && s.ReadDone != nil && s.Stopped != nil {
+		return s
+	}
+	return nil
+}
+
+// Captured reports whether all WAL that the backup needs is in the pipeline.
+func Captured(st pipeline.State) bool {
+	s := Stopped(st)
+	return s != nil && st.WALCaptured != nil && st.WALCaptured.EndLSN >= s.Stopped.EndLSN
+}
+
+// LiveTargets returns the names of the targets that are still served.
+func LiveTargets(st pipeline.State) []string {
+	var names []string
+	for n, t := range st.Targets {
+		if t.Dropped == nil && t.Failed == nil {
+			names = append(names, n)
+		}
+	}
+	return names
+}

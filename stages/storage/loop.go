@@ -1,0 +1,167 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages/target"
+)
+
+// receiptsPerMessage keeps a receipts message (32 bytes each) well below the payload limit.
+const receiptsPerMessage = 8192
+
+// loop takes messages, applies them, and commits batches beside.
+type loop struct {
+	s      *Stage
+	layout *target.Layout
+	sink   Sink
+	cons   *pipeline.Consumer
+	index  *pipeline.Publisher
+
+	in      chan *pipeline.Message
+	commits chan *Batch
+	fail    context.CancelCauseFunc
+	done    chan struct{} // the committer has ended
+
+	written stages_progress
+}
+
+func newLoop(s *Stage, layout *target.Layout, sink Sink, cons *pipeline.Consumer) *loop {
+	return &loop{s: s, layout: layout, sink: sink, cons: cons, index: s.cfg.Client.IndexPublisher(s.cfg.Backup),
+		in: make(chan *pipeline.Message), commits: make(chan *Batch), done: make(chan struct{})}
+}
+
+func (l *loop) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l.fail = cancel
+	go l.pull(ctx)
+	go l.committer(ctx)
+	err := l.apply(ctx)
+	close(l.commits)
+	<-l.done
+	if c := context.Cause(ctx); c != nil {
+		err = c
+	}
+	return err
+}
+
+// pull moves messages from the consumer to apply, so that apply can wait for a message and for time to pass at once.
+func (l *loop) pull(ctx context.Context) {
+	for {
+		m, err := l.cons.Next(ctx)
+		if err != nil {
+			l.fail(err)
+			return
+		}
+		select {
+		case l.in <- m:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *loop) apply(ctx context.Context) error {
+	b := newBatch()
+	idle := time.NewTimer(time.Hour)
+	defer idle.Stop()
+	for {
+		select {
+		case m := <-l.in:
+			if b.empty() {
+				b.started = time.Now()
+			}
+			if err := l.message(b, m); err != nil {
+				return l.stop(err)
+			}
+			if !b.full() {
+				idle.Reset(idleCommit)
+				continue
+			}
+		case <-idle.C:
+			if b.empty() {
+				continue
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		select {
+		case l.commits <- b:
+			b = newBatch()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (l *loop) stop(err error) error {
+	l.fail(err)
+	return err
+}
+
+// message applies all records of one message.
+func (l *loop) message(b *Batch, m *pipeline.Message) error {
+	rd := messages.NewReader(m.Data())
+	var r messages.Record
+	for {
+		if err := rd.Next(&r); err != nil {
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			return fmt.Errorf("message %d of backup %q is damaged: %w", m.Seq(), l.s.cfg.Backup, err)
+		}
+		if err := l.sink.Apply(b, &r); err != nil {
+			return err
+		}
+	}
+	b.msgs = append(b.msgs, m)
+	return nil
+}
+
+// committer makes batches durable, one after the other.
+func (l *loop) committer(ctx context.Context) {
+	defer close(l.done)
+	for b := range l.commits {
+		if err := l.commit(ctx, b); err != nil {
+			l.fail(err)
+			for range l.commits {
+				continue
+			}
+			return
+		}
+	}
+}
+
+func (l *loop) commit(ctx context.Context, b *Batch) error {
+	if err := l.sink.Commit(ctx, b); err != nil {
+		return err
+	}
+	for rs := b.receipts; len(rs) > 0; {
+		n := min(len(rs), receiptsPerMessage)
+		buf := messages.AppendReceipts(l.index.Buffer(), rs[:n])
+		if err := l.index.Publish(ctx, pipeline.SubjectReceipts(l.s.cfg.Target.Name), buf, func(_ uint64, err error) {
+			if err != nil {
+				l.fail(err)
+			}
+		}); err != nil {
+			return err
+		}
+		rs = rs[n:]
+	}
+	if err := l.index.Flush(ctx); err != nil {
+		return err
+	}
+	for _, m := range b.msgs {
+		if err := m.Ack(); err != nil {
+			return err
+		}
+	}
+	l.written.add(b.bytes)
+	return nil
+}

@@ -1,0 +1,184 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"polarcast/messages"
+	"polarcast/pfs"
+	"polarcast/stages/target"
+)
+
+// writebackBytes is how much of a file is written before the kernel is asked to start writing it back, so that the sync of the batch finds
+// little left to do.
+const writebackBytes = 8 << 20
+
+// plain writes files by position into a target's directories.
+type plain struct {
+	layout *target.Layout
+	sync   SyncMethod
+	files  *fileCache
+	raw    []byte // scratch for decompression
+}
+
+func newPlain(l *target.Layout, m SyncMethod) *plain {
+	cfg := l.Config()
+	return &plain{layout: l, sync: m, files: newFileCache(cfg.FileMode, cfg.DirMode), raw: make([]byte, 0, messages.ChunkSize)}
+}
+
+func (p *plain) Close() error { return p.files.close() }
+
+// Apply puts one record in place. Records of one file may come in any order within a session.
+func (p *plain) Apply(b *Batch, r *messages.Record) error {
+	at, err := p.layout.Resolve(r.Tree, r.Path)
+	if err != nil {
+		return err
+	}
+	key := messages.PathKey(r.Tree, r.Path)
+	switch r.Kind {
+	case messages.KindData:
+		if err := p.data(b, r, at); err != nil {
+			return err
+		}
+		b.Range(r, key)
+		return nil
+	case messages.KindSeal:
+		if err := p.seal(b, r, at); err != nil {
+			return err
+		}
+	case messages.KindDirectory:
+		if err := p.directory(b, r, at); err != nil {
+			return err
+		}
+	case messages.KindSymlink:
+		if err := p.symlink(b, r, at); err != nil {
+			return err
+		}
+	case messages.KindRemove:
+		if err := p.remove(b, at); err != nil {
+			return err
+		}
+		b.Done(r, key, messages.ReceiptRemoved)
+		return nil
+	default:
+		return fmt.Errorf("record of kind %d for %q is not known: a newer polarcast sent it; update this one", r.Kind, r.Path)
+	}
+	b.Done(r, key, messages.ReceiptSealed)
+	return nil
+}
+
+func (p *plain) data(b *Batch, r *messages.Record, at target.Place) error {
+	raw, err := r.Decompress(p.raw[:0])
+	if err != nil {
+		return fmt.Errorf("chunk at %d of file %q: %w", r.Offset, r.Path, err)
+	}
+	h, err := p.files.get(b, at)
+	if err != nil {
+		return err
+	}
+	if r.Codec == messages.CodecZero && h.hole(r.Offset) {
+		return nil // the seal sets the size; what was never written reads as zeros
+	}
+	if _, err := h.f.WriteAt(raw, r.Offset); err != nil {
+		return fmt.Errorf("could not write to file \"%s\": %w", at.Path, unwrap(err))
+	}
+	h.wrote(r.Offset, int64(len(raw)))
+	if p.sync != SyncNone && h.sinceWriteback >= writebackBytes {
+		_ = h.f.StartSync(0, 0) // advice only: the commit's sync decides
+		h.sinceWriteback = 0
+	}
+	return nil
+}
+
+// seal gives the file its final size and mode. It creates files that have no bytes.
+func (p *plain) seal(b *Batch, r *messages.Record, at target.Place) error {
+	h, err := p.files.get(b, at)
+	if err != nil {
+		return err
+	}
+	if h.size != r.Size {
+		if err := h.f.Truncate(r.Size); err != nil {
+			return fmt.Errorf("could not set the size of file \"%s\" to %d: %w", at.Path, r.Size, unwrap(err))
+		}
+		h.size = r.Size
+	}
+	if p.sync != SyncNone && h.sinceWriteback > 0 {
+		_ = h.f.StartSync(0, 0)
+		h.sinceWriteback = 0
+	}
+	return p.chmod(at, r.Mode, p.files.fileMode)
+}
+
+// chmod applies the mode of the source where it differs from the mode that files are created with. Mode 0 says that the source has none to
+// take over (PFS shows every file as 0777).
+func (p *plain) chmod(at target.Place, mode uint32, created fs.FileMode) error {
+	m := fs.FileMode(mode) & fs.ModePerm
+	if m == 0 || m == created {
+		return nil
+	}
+	if err := at.FS.Chmod(at.Path, m); err != nil {
+		return fmt.Errorf("could not set permissions on file \"%s\": %w", at.Path, unwrap(err))
+	}
+	return nil
+}
+
+func (p *plain) directory(b *Batch, r *messages.Record, at target.Place) error {
+	if err := pfs.MkdirAll(at.FS, at.Path, p.files.dirMode); err != nil {
+		return fmt.Errorf("could not create directory \"%s\": %w", at.Path, unwrap(err))
+	}
+	b.dirs[dirKey{at.FS, path.Dir(at.Path)}] = struct{}{}
+	return p.chmod(at, r.Mode, p.files.dirMode)
+}
+
+// symlink makes the link of a user tablespace. Other links are made as the source has them.
+func (p *plain) symlink(b *Batch, r *messages.Record, at target.Place) error {
+	to := string(r.Payload)
+	if oid, ok := strings.CutPrefix(r.Path, "pg_tblspc/"); ok {
+		if loc, known := p.layout.Spaces()[oid]; known {
+			to = loc
+		}
+	}
+	if err := pfs.MkdirAll(at.FS, path.Dir(at.Path), p.files.dirMode); err != nil {
+		return fmt.Errorf("could not create directory \"%s\": %w", path.Dir(at.Path), unwrap(err))
+	}
+	b.dirs[dirKey{at.FS, path.Dir(at.Path)}] = struct{}{}
+	if have, err := os.Readlink(at.Path); err == nil {
+		if have == to {
+			return nil
+		}
+		if err := os.Remove(at.Path); err != nil {
+			return fmt.Errorf("could not remove symbolic link \"%s\": %w", at.Path, unwrap(err))
+		}
+	}
+	if err := os.Symlink(to, at.Path); err != nil {
+		return fmt.Errorf("could not create symbolic link from \"%s\" to \"%s\": %w", at.Path, to, unwrap(err))
+	}
+	return nil
+}
+
+// remove deletes what a later session no longer lists.
+func (p *plain) remove(b *Batch, at target.Place) error {
+	p.files.forget(b, at)
+	b.dirs[dirKey{at.FS, path.Dir(at.Path)}] = struct{}{}
+	if at.FS.Info().Symlinks {
+		if err := os.RemoveAll(at.Path); err != nil {
+			return fmt.Errorf("could not remove \"%s\": %w", at.Path, unwrap(err))
+		}
+		return nil
+	}
+	if err := pfs.RemoveAll(at.FS, at.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("could not remove \"%s\": %w", at.Path, unwrap(err))
+	}
+	return nil
+}
+
+// Commit synchronises the files and directories of a batch.
+func (p *plain) Commit(ctx context.Context, b *Batch) error {
+	defer p.files.release(b)
+	return syncBatch(ctx, p.sync, b)
+}

@@ -1,0 +1,159 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"polarcast/messages"
+	"polarcast/pfs"
+	"polarcast/pipeline"
+	"polarcast/stages"
+	"polarcast/stages/target"
+)
+
+const stageName = "storage"
+
+// SyncMethod is how a batch is made durable.
+type SyncMethod string
+
+const (
+	SyncFsync SyncMethod = "fsync"  // each file and directory
+	SyncFS    SyncMethod = "syncfs" // the whole file system, Linux only
+	SyncNone  SyncMethod = "none"   // not at all (--no-sync)
+)
+
+// Limits of one batch.
+const (
+	batchBytes    = 64 << 20
+	batchMessages = 2048
+	batchAge      = 2 * time.Second
+	idleCommit    = 200 * time.Millisecond
+)
+
+// Config says which target a storage stage writes.
+type Config struct {
+	stages.Env
+	Target target.Config
+	Sync   SyncMethod
+	// MaxBytesInFlight bounds the messages that are held; 0 means 32 MiB.
+	MaxBytesInFlight int64
+	// NewSink, when set, replaces the sink for the target's format (tar to standard output, say).
+	NewSink func(*target.Layout) (Sink, error)
+	// Mount, when set, is called once with the shared tree's configuration before the first write, and returns its file system.
+	Mount func(context.Context) (pfs.FS, error)
+}
+
+// Sink puts records where they belong. Apply is called by one goroutine.
+type Sink interface {
+	// Apply writes one record into the batch.
+	Apply(b *Batch, r *messages.Record) error
+	// Commit makes a batch durable. It runs beside Apply of the next batch.
+	Commit(ctx context.Context, b *Batch) error
+	// Close gives up all resources without making anything durable.
+	Close() error
+}
+
+// Stage is one storage process of a target.
+type Stage struct{ cfg Config }
+
+// New returns a storage stage.
+func New(cfg Config) *Stage {
+	cfg.Env = cfg.Env.WithDefaults()
+	if cfg.Sync == "" {
+		cfg.Sync = SyncFsync
+	}
+	if cfg.MaxBytesInFlight == 0 {
+		cfg.MaxBytesInFlight = 32 << 20
+	}
+	return &Stage{cfg: cfg}
+}
+
+// errWritten ends the loop when the node stage has found the target complete.
+var errWritten = errors.New("target is written")
+
+// Run writes the target until it is complete. It returns nil then, and an error when the backup failed or a write did.
+func (s *Stage) Run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go s.watch(ctx, cancel)
+	defer func() {
+		if errors.Is(context.Cause(ctx), errWritten) {
+			err = nil
+		} else if c := context.Cause(ctx); c != nil && errors.Is(err, context.Canceled) {
+			err = c
+		}
+	}()
+	st, err := s.waitStarted(ctx)
+	if err != nil {
+		return err
+	}
+	layout, sink, err := s.open(ctx, st)
+	if err != nil {
+		return err
+	}
+	defer sink.Close()
+	cons, err := s.cfg.Client.Consumer(ctx, s.cfg.Backup, s.cfg.Target.Name, pipeline.ConsumerOptions{MaxBytesInFlight: s.cfg.MaxBytesInFlight})
+	if err != nil {
+		return err
+	}
+	defer cons.Close()
+	s.cfg.Logger.Debug("writing", "target", s.cfg.Target.Name, "directory", layout.Dir())
+	l := newLoop(s, layout, sink, cons)
+	return l.run(ctx)
+}
+
+// watch ends the stage when its target is complete or the backup is over.
+func (s *Stage) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	_, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+		t := st.Targets[s.cfg.Target.Name]
+		switch {
+		case t.Written != nil && st.Completed != nil, t.Configured != nil:
+			return true, nil
+		case t.Dropped != nil:
+			return false, fmt.Errorf("target %q was dropped from backup %q: %s", s.cfg.Target.Name, s.cfg.Backup, t.Dropped.Reason)
+		case t.Failed != nil:
+			return false, fmt.Errorf("target %q of backup %q failed: %s", s.cfg.Target.Name, s.cfg.Backup, t.Failed.Error)
+		}
+		return t.Written != nil, st.Terminal()
+	})
+	if err == nil {
+		err = errWritten
+	}
+	cancel(err)
+}
+
+// waitStarted returns when it is known what the source is and which tablespaces it has.
+func (s *Stage) waitStarted(ctx context.Context) (pipeline.State, error) {
+	return s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+		return st.Prepared != nil && st.Session() != nil, st.Terminal()
+	})
+}
+
+func (s *Stage) open(ctx context.Context, st pipeline.State) (*target.Layout, Sink, error) {
+	layout, err := OpenLayout(ctx, s.cfg, st)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.cfg.NewSink != nil {
+		sink, err := s.cfg.NewSink(layout)
+		return layout, sink, err
+	}
+	return layout, newPlain(layout, s.cfg.Sync), nil
+}
+
+// OpenLayout takes the target's directories for the backup and returns where things go.
+func OpenLayout(ctx context.Context, cfg Config, st pipeline.State) (*target.Layout, error) {
+	tc := cfg.Target
+	tc.FileMode, tc.DirMode = stages.FileModes(st)
+	shared := st.Prepared.Polar != nil && st.Prepared.Polar.SharedStorage
+	layout, err := target.NewLayout(tc, shared, st.Session().Started.Tablespaces)
+	if err != nil {
+		return nil, err
+	}
+	if tc.Dir == "" || tc.Dir == "-" {
+		return layout, nil
+	}
+	return layout, layout.Open(ctx, cfg.Env)
+}

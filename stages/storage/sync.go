@@ -1,0 +1,99 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"polarcast/pfs"
+)
+
+// syncers is how many files are synchronised at once: the file system joins their journal commits.
+const syncers = 4
+
+// syncBatch makes all files and directories of a batch durable.
+func syncBatch(ctx context.Context, m SyncMethod, b *Batch) error {
+	switch m {
+	case SyncNone:
+		return nil
+	case SyncFS:
+		return syncFileSystems(b)
+	}
+	work := make(chan func() error)
+	errc := make(chan error, syncers)
+	var wg sync.WaitGroup
+	for range syncers {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			var first error
+			for fn := range work {
+				if first == nil {
+					first = fn()
+				}
+			}
+			errc <- first
+		}()
+	}
+	for h := range b.files {
+		work <- func() error {
+			if err := h.f.Sync(); err != nil {
+				return fmt.Errorf("could not fsync file \"%s\": %w", h.at.Path, unwrap(err))
+			}
+			return nil
+		}
+	}
+	for d := range b.dirs {
+		work <- func() error {
+			if err := d.fs.SyncDir(d.dir); err != nil {
+				return fmt.Errorf("could not fsync directory \"%s\": %w", d.dir, unwrap(err))
+			}
+			return nil
+		}
+	}
+	close(work)
+	wg.Wait()
+	close(errc)
+	for err := range errc {
+		if err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// fsSyncer is implemented by file systems that can be synchronised as a whole.
+type fsSyncer interface{ SyncFS(dir string) error }
+
+func syncFileSystems(b *Batch) error {
+	done := map[dirKey]bool{}
+	for h := range b.files {
+		k := dirKey{h.at.FS, rootOf(h.at.FS, h.at.Path)}
+		if done[k] {
+			continue
+		}
+		done[k] = true
+		s, ok := h.at.FS.(fsSyncer)
+		if !ok {
+			if err := h.f.Sync(); err != nil {
+				return fmt.Errorf("could not fsync file \"%s\": %w", h.at.Path, unwrap(err))
+			}
+			delete(done, k)
+			continue
+		}
+		if err := s.SyncFS(h.at.Path); err != nil {
+			return fmt.Errorf("could not synchronize the file system of \"%s\": %w", h.at.Path, unwrap(err))
+		}
+	}
+	return nil
+}
+
+// rootOf groups places that are surely on one file system: the parent directory.
+func rootOf(_ pfs.FS, p string) string {
+	for i := len(p) - 1; i > 0; i-- {
+		if p[i] == '/' {
+			return p[:i]
+		}
+	}
+	return "/"
+}

@@ -1,0 +1,15 @@
+// Package tablespace is the stage that reads the files of the source and publishes them.
+//
+// With the stream source it runs BASE_BACKUP, and so holds the session too:
+//
+//  1. It waits for the checkpoint stage to prepare the session and for the wal stage to have a slot.
+//  2. If an earlier session was lost, it waits until every target has written what that one published, so that two sessions never write
+//     the same bytes in the wrong order, and loads from the index what was delivered.
+//  3. It sends BASE_BACKUP, notes the start point in the event log, cuts the archives into files and the files into chunks, and publishes
+//     what is not delivered yet.
+//  4. It compares size and checksum of every file with the server's manifest.
+//  5. What earlier sessions delivered and this one no longer lists is published as removals. Then the end point goes into the event log.
+//
+// kill -9 at any point loses the server's session, and nothing else: the next process finds a session without an end, marks it lost, and
+// starts another, which publishes only what differs. Chunks that were published but not yet named by a part are published again.
+package tablespace

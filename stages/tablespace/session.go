@@ -1,0 +1,214 @@
+package tablespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"strings"
+	"time"
+
+	"polarcast/internal/postgres"
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages"
+	"polarcast/stages/feed"
+)
+
+// ManifestFile is the manifest of the backup that an incremental one builds on.
+type ManifestFile interface {
+	io.Reader
+	io.Closer
+}
+
+// session reads one BASE_BACKUP to its end.
+func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err error) {
+	conn, err := s.cfg.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	sys, err := conn.IdentifySystem(ctx)
+	if err != nil {
+		return err
+	}
+	if err := checkSame(st.Prepared, sys); err != nil {
+		return err
+	}
+	var prior *feed.Prior
+	if n > 1 {
+		if err := s.drained(ctx, st); err != nil {
+			return err
+		}
+		if prior, err = feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, stages.Missing(st), s.cfg.SpillDir); err != nil {
+			return err
+		}
+		defer prior.Close()
+	}
+	command, err := s.command(ctx, conn, st)
+	if err != nil {
+		return err
+	}
+	bb, err := conn.BaseBackup(ctx, command)
+	if err != nil {
+		return err
+	}
+	started := messages.SessionStarted{Session: n, Source: "stream", StartLSN: messages.LSN(bb.StartLSN), Timeline: bb.StartTimeline}
+	for _, t := range bb.Tablespaces {
+		started.Tablespaces = append(started.Tablespaces, messages.Tablespace{OID: t.OID, Location: t.Location, SizeKB: t.SizeKB, Shared: t.Shared})
+	}
+	err = s.cfg.AppendIf(ctx, stageName, messages.EventSessionStarted, started, func(st pipeline.State) error {
+		if cur := st.Session(); cur != nil && cur.Started.Session >= n {
+			return fmt.Errorf("session %d of backup %q was started by another process", n, s.cfg.Backup)
+		}
+		return st.Terminal()
+	})
+	if err != nil {
+		return err
+	}
+	if s.cfg.OnSession != nil {
+		s.cfg.OnSession(started)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreSkip(s.lost(ctx, n, err)))
+		}
+	}()
+	return s.read(ctx, st, n, bb, prior)
+}
+
+func ignoreSkip(err error) error {
+	if errors.Is(err, pipeline.ErrSkip) || errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+func (s *Stage) command(ctx context.Context, conn *postgres.Conn, st pipeline.State) (string, error) {
+	o := st.Requested.Options
+	if o.IncrementalManifest {
+		if s.cfg.OldManifest == nil {
+			return "", errors.New("the backup is incremental, but this process was not given the manifest of the backup that it builds on: add --incremental=OLDMANIFEST")
+		}
+		m, err := s.cfg.OldManifest()
+		if err != nil {
+			return "", err
+		}
+		defer m.Close()
+		if err := conn.UploadManifest(ctx, m); err != nil {
+			return "", err
+		}
+	}
+	return postgres.BuildBaseBackup(conn.ServerVersion(), BaseBackupOptions(st))
+}
+
+// BaseBackupOptions translates what was asked for into the options of the command.
+func BaseBackupOptions(st pipeline.State) postgres.BaseBackupOptions {
+	r := st.Requested
+	o := r.Options
+	shared := st.Prepared != nil && st.Prepared.Polar != nil && st.Prepared.Polar.SharedStorage
+	bo := postgres.BaseBackupOptions{
+		Label: r.Label, Progress: o.EstimateSize, Fast: o.Checkpoint == "fast",
+		WAL: r.WALMethod == "fetch", NoWait: r.WALMethod != "none",
+		MaxRate: o.MaxRate, VerifyChecksums: o.VerifyChecksums,
+		Manifest: o.Manifest, ManifestChecksums: o.ManifestChecksums, Incremental: o.IncrementalManifest,
+		// In shared-storage mode the map is empty and the tablespaces' contents are dropped by PolarDB 15's server: data would be lost.
+		TablespaceMap: o.Tar && !shared,
+	}
+	if c := o.ServerCompression; c != "" {
+		bo.Compression, bo.CompressionDetail, _ = strings.Cut(c, ":")
+	}
+	return bo
+}
+
+// digest returns the hash that the server's manifest uses, nil for CRC32C and none.
+func digest(algorithm string) func() hash.Hash { return postgres.ManifestHash(algorithm) }
+
+// read moves the whole answer of the server into the pipeline.
+func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postgres.BaseBackup, prior *feed.Prior) error {
+	check := newManifestCheck(st.Requested.Options.ManifestChecksums)
+	codec, level := messages.ParseCodec(st.Requested.Codec)
+	fd, err := feed.New(ctx, feed.Config{
+		Client: s.cfg.Client, Backup: s.cfg.Backup, Session: n, Subject: pipeline.SubjectData, Codec: codec, Level: level,
+		Workers: s.cfg.Workers, Prior: prior, Digest: digest(st.Requested.Options.ManifestChecksums), OnSeal: check.sealed,
+		Throttle: s.cfg.Throttle, Strict: s.cfg.Strict,
+	})
+	if err != nil {
+		return err
+	}
+	r := &reader{feed: fd, prior: prior, shared: st.Prepared.Polar != nil, check: check}
+	stop := s.report(ctx, r, bb)
+	defer stop()
+	if err := r.all(bb); err != nil {
+		fd.Abort(err)
+		return err
+	}
+	end, endTLI, err := bb.Finish()
+	var badSums *postgres.ChecksumFailure
+	if err != nil && !errors.As(err, &badSums) {
+		fd.Abort(err)
+		return err
+	}
+	if err := check.finish(); err != nil {
+		fd.Abort(err)
+		return err
+	}
+	done := messages.ReadDone{Session: n, EndLSN: messages.LSN(end), EndTimeline: endTLI, ManifestChecked: check.present, ManifestFiles: check.files}
+	if badSums != nil {
+		done.ChecksumFailures = 1
+	}
+	err = prior.Gone(func(t messages.Tree, path string) error {
+		done.Removed++
+		return fd.Put(messages.Record{Kind: messages.KindRemove, Tree: t, Path: path})
+	})
+	if err != nil {
+		fd.Abort(err)
+		return err
+	}
+	tot, err := fd.Close()
+	if err != nil {
+		return err
+	}
+	done.Files, done.Bytes, done.SentBytes, done.Chunks = tot.Files, tot.ReadBytes, tot.SentBytes, tot.Chunks
+	done.UnchangedBytes, done.IndexSeq, done.ChunkSeq = tot.UnchangedByte, tot.IndexSeq, tot.ChunkSeq
+	if err := s.cfg.Append(ctx, stageName, messages.EventFilesSealed, messages.FilesSealed{Session: n, Count: tot.Sealed, Bytes: tot.SealedSize,
+		Digest: fmt.Sprintf("%x", tot.SealDigest), IndexSeq: tot.IndexSeq}); err != nil {
+		return err
+	}
+	return s.cfg.Append(ctx, stageName, messages.EventReadDone, done)
+}
+
+// report sends progress until the returned function is called, and once more then.
+func (s *Stage) report(ctx context.Context, r *reader, bb *postgres.BaseBackup) func() {
+	var total int64
+	for _, t := range bb.Tablespaces {
+		total += max(t.SizeKB, 0) * 1024
+	}
+	send := func() {
+		tot := r.feed.Totals()
+		read, spaces, file := r.position()
+		s.cfg.Client.ReportProgress(pipeline.Progress{Backup: s.cfg.Backup, Stage: stageName, Instance: s.cfg.Instance, Time: time.Now(),
+			Read: read, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces, TablespacesTotal: len(bb.Tablespaces), File: file,
+			Unchanged: tot.UnchangedByte})
+	}
+	done := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(500 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				send()
+			case <-done:
+				send()
+				return
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}

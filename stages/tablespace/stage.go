@@ -1,0 +1,159 @@
+package tablespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"polarcast/internal/postgres"
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages"
+)
+
+const stageName = "tablespace"
+
+// Config says how a tablespace stage reads.
+type Config struct {
+	stages.Env
+	// Connect opens a replication connection to the source.
+	Connect func(ctx context.Context) (*postgres.Conn, error)
+	// Retries is how many further sessions are started when one is lost. The drop-in command uses 0: it is run again by its user.
+	Retries int
+	// RetryDelay is the pause before a further session; 0 means 5 s.
+	RetryDelay time.Duration
+	// OldManifest is sent to the server before an incremental backup.
+	OldManifest func() (ManifestFile, error)
+	// SpillDir receives temporary files; "" is the system's temporary directory.
+	SpillDir string
+	// Strict publishes in reading order, for targets that write sequentially.
+	Strict bool
+	// Workers is the number of goroutines that compress; 0 is the feed's default.
+	Workers int
+	// OnSession, when set, is told that the server has started to send (the checkpoint is complete).
+	OnSession func(messages.SessionStarted)
+	// Throttle, when set, limits the rate of reading.
+	Throttle func(ctx context.Context, bytes int) error
+}
+
+// Stage reads the source of one backup.
+type Stage struct{ cfg Config }
+
+// New returns a tablespace stage.
+func New(cfg Config) *Stage {
+	cfg.Env = cfg.Env.WithDefaults()
+	if cfg.RetryDelay == 0 {
+		cfg.RetryDelay = 5 * time.Second
+	}
+	return &Stage{cfg: cfg}
+}
+
+// Run reads the source to its end. It returns nil when a session was read completely, by this process or by one before it.
+func (s *Stage) Run(ctx context.Context) error {
+	lease, err := s.cfg.Client.Lease(ctx, s.cfg.Backup, stageName, s.cfg.Instance, stages.LeaseTTL)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	ctx, cancel := stages.WithLease(ctx, lease)
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		st, err := s.waitReady(ctx)
+		if err != nil {
+			return err
+		}
+		cur := st.Session()
+		if cur != nil && cur.ReadDone != nil {
+			return nil
+		}
+		n := uint32(1)
+		if cur != nil {
+			n = cur.Started.Session + 1
+			if cur.Lost == nil {
+				if err := s.lost(ctx, cur.Started.Session, errors.New("the process that read it was lost")); err != nil {
+					return err
+				}
+			}
+		}
+		err = s.session(ctx, st, n)
+		if err == nil || ctx.Err() != nil || attempt >= s.cfg.Retries || !postgres.IsConnectionLost(err) {
+			return err
+		}
+		s.cfg.Logger.Warn("session lost, starting another", "session", n, "error", err)
+		select {
+		case <-time.After(s.cfg.RetryDelay):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// waitReady returns when the checkpoint stage has prepared the session and the wal stage has its slot.
+func (s *Stage) waitReady(ctx context.Context) (pipeline.State, error) {
+	return s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+		ready := st.Prepared != nil && (st.Requested.WALMethod != "stream" || st.Slot != nil)
+		return ready, st.Terminal()
+	})
+}
+
+// lost notes that a session ended before all was read. The note must get out even when the stage is being stopped.
+func (s *Stage) lost(ctx context.Context, session uint32, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return s.cfg.AppendIf(ctx, stageName, messages.EventSessionLost, messages.SessionLost{Session: session, Error: cause.Error()},
+		func(st pipeline.State) error {
+			if cur := st.Session(); cur == nil || cur.Started.Session != session || cur.Lost != nil || cur.ReadDone != nil {
+				return pipeline.ErrSkip
+			}
+			return nil
+		})
+}
+
+// drained waits until every target has written all that was published.
+func (s *Stage) drained(ctx context.Context, st pipeline.State) error {
+	said := false
+	for {
+		behind := ""
+		for name, t := range st.Targets {
+			if t.Dropped != nil || t.Failed != nil {
+				continue
+			}
+			lag, err := s.cfg.Client.TargetLag(ctx, s.cfg.Backup, name)
+			if err != nil {
+				return err
+			}
+			if lag.Pending > 0 || lag.AckPending > 0 {
+				behind = name
+				break
+			}
+		}
+		if behind == "" {
+			return nil
+		}
+		if !said {
+			s.cfg.Logger.Info("waiting for a target to write what the lost session sent", "target", behind)
+			said = true
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		var err error
+		if st, err = s.cfg.Log().State(ctx); err != nil {
+			return err
+		}
+		if err := st.Terminal(); err != nil {
+			return err
+		}
+	}
+}
+
+// checkSame refuses a server that is not the one that the backup was begun from.
+func checkSame(p *messages.Prepared, sys postgres.System) error {
+	if sys.ID != p.SystemID {
+		return fmt.Errorf("the server has system identifier %s, but this backup was begun from %s: connect to the same server, or start a new backup", sys.ID, p.SystemID)
+	}
+	return nil
+}

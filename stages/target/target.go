@@ -1,0 +1,182 @@
+package target
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"polarcast/messages"
+	"polarcast/pfs"
+)
+
+// Format is how a target is laid out.
+type Format string
+
+const (
+	Plain Format = "plain"
+	Tar   Format = "tar"
+)
+
+// SharedDefault is the directory below the data directory that receives PolarDB's shared tree when nothing else is said
+// (POLAR_SHARED_DATA in PolarDB's src/include/backup/basebackup.h).
+const SharedDefault = "polar_shared_data"
+
+const (
+	// MarkerDir lies in a data directory while a backup is written into it.
+	MarkerDir = ".polarcast"
+	// ControlPending is the name that global/pg_control has until the target is complete: a server refuses to start without the real one.
+	ControlPending = "global/pg_control.polarcast"
+	controlFile    = "global/pg_control"
+	// ManifestPending is the name that backup_manifest has until the target is complete, as pg_basebackup names it.
+	ManifestPending = "backup_manifest.tmp"
+	manifestFile    = "backup_manifest"
+)
+
+// Mapping is one --tablespace-mapping.
+type Mapping struct{ Old, New string }
+
+// Config describes a target as its flags do.
+type Config struct {
+	// Name is the target's name in the backup.
+	Name   string
+	Format Format
+	// Dir is the data directory, for PolarDB the local tree; for tar the directory of the archives.
+	Dir string
+	// SharedDir is PolarDB's shared tree; "" is SharedDefault below Dir.
+	SharedDir string
+	// SharedFS is where SharedDir lives; nil is the local file system.
+	SharedFS pfs.FS
+	// WALDir replaces pg_wal by a link to this directory.
+	WALDir string
+	// Tablespaces maps locations on the source to locations here.
+	Tablespaces []Mapping
+	// FileMode and DirMode are the modes of what is created; 0600 and 0700 unless the source lets its group read.
+	FileMode, DirMode fs.FileMode
+}
+
+// Layout resolves paths of records to places of a target.
+type Layout struct {
+	cfg    Config
+	local  pfs.FS
+	shared pfs.FS
+	// sharedDir is "" for a source without shared storage.
+	sharedDir string
+	walDir    string
+	walFS     pfs.FS
+	spaces    map[string]string // oid → location
+}
+
+// NewLayout returns the layout of a target. shared says that the source has a shared tree; spaces are its user tablespaces.
+func NewLayout(cfg Config, shared bool, spaces []messages.Tablespace) (*Layout, error) {
+	if cfg.FileMode == 0 {
+		cfg.FileMode, cfg.DirMode = 0o600, 0o700
+	}
+	dir, err := filepath.Abs(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Dir = dir
+	l := &Layout{cfg: cfg, local: pfs.Local(), spaces: map[string]string{}}
+	l.walFS, l.walDir = l.local, filepath.Join(dir, "pg_wal")
+	if shared {
+		l.shared, l.sharedDir = cfg.SharedFS, cfg.SharedDir
+		if l.shared == nil {
+			l.shared = l.local
+		}
+		if l.sharedDir == "" {
+			l.sharedDir = filepath.Join(dir, SharedDefault)
+		}
+		l.sharedDir = path.Clean(l.sharedDir)
+		l.walFS, l.walDir = l.shared, l.sharedDir+"/pg_wal"
+	}
+	if cfg.WALDir != "" {
+		if shared {
+			return nil, fmt.Errorf("--waldir cannot be used with a source in shared-storage mode: its WAL belongs to the shared directory")
+		}
+		l.walDir = cfg.WALDir
+	}
+	for _, t := range spaces {
+		if t.OID == 0 {
+			continue
+		}
+		l.spaces[fmt.Sprint(t.OID)] = l.location(t)
+	}
+	return l, nil
+}
+
+// location is where a tablespace of the source is put. An in-place tablespace (relative location) stays inside the data directory.
+func (l *Layout) location(t messages.Tablespace) string {
+	if !path.IsAbs(t.Location) {
+		if l.sharedDir != "" {
+			return l.sharedDir + fmt.Sprintf("/pg_tblspc/%d", t.OID)
+		}
+		return filepath.Join(l.cfg.Dir, "pg_tblspc", fmt.Sprint(t.OID))
+	}
+	return MapLocation(l.cfg.Tablespaces, t.Location)
+}
+
+// MapLocation applies the tablespace mappings to one location, as pg_basebackup's get_tablespace_mapping does.
+func MapLocation(ms []Mapping, location string) string {
+	c := path.Clean(location)
+	for _, m := range ms {
+		if path.Clean(m.Old) == c {
+			return path.Clean(m.New)
+		}
+	}
+	return location
+}
+
+// Config returns the target's configuration with its defaults filled in.
+func (l *Layout) Config() Config { return l.cfg }
+
+// Dir is the absolute data directory.
+func (l *Layout) Dir() string { return l.cfg.Dir }
+
+// Shared returns PolarDB's shared tree, "" when there is none.
+func (l *Layout) Shared() (pfs.FS, string) { return l.shared, l.sharedDir }
+
+// WAL returns where WAL segments go.
+func (l *Layout) WAL() (pfs.FS, string) { return l.walFS, l.walDir }
+
+// Spaces returns the locations of user tablespaces by oid.
+func (l *Layout) Spaces() map[string]string { return l.spaces }
+
+// Place is one file of a target.
+type Place struct {
+	FS   pfs.FS
+	Path string
+}
+
+// Resolve returns the place of a record. The names of the control file and the manifest are the pending ones.
+func (l *Layout) Resolve(t messages.Tree, p string) (Place, error) {
+	switch t {
+	case messages.TreeWAL:
+		return Place{l.walFS, l.walDir + "/" + p}, nil
+	case messages.TreeShared:
+		if l.sharedDir == "" {
+			return Place{}, fmt.Errorf("the source sent %q of a shared tree, but it did not say that it has one", p)
+		}
+		if p == controlFile {
+			p = ControlPending
+		}
+		return Place{l.shared, l.sharedDir + "/" + p}, nil
+	}
+	switch {
+	case p == controlFile:
+		p = ControlPending
+	case p == manifestFile:
+		p = ManifestPending
+	case p == "pg_wal", strings.HasPrefix(p, "pg_wal/"):
+		if l.sharedDir == "" {
+			return Place{l.walFS, l.walDir + strings.TrimPrefix(p, "pg_wal")}, nil
+		}
+	case strings.HasPrefix(p, "pg_tblspc/"):
+		oid, rest, below := strings.Cut(p[len("pg_tblspc/"):], "/")
+		if loc, ok := l.spaces[oid]; ok && below {
+			return Place{l.local, loc + "/" + rest}, nil
+		}
+	}
+	return Place{l.local, l.cfg.Dir + "/" + p}, nil
+}

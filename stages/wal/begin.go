@@ -1,0 +1,110 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"polarcast/internal/postgres"
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages/feed"
+)
+
+// ensureSlot makes sure that a slot holds the WAL, and says in the event log that the session may start.
+func (s *Stage) ensureSlot(ctx context.Context, conn *postgres.Conn, st pipeline.State) error {
+	r := st.Requested
+	temporary := false
+	switch {
+	case r.Slot != "":
+		s.slot = r.Slot // made by the checkpoint stage, or by its user
+	case r.NoSlot:
+		s.slot = ""
+	default:
+		s.slot = "pg_basebackup_" + strconv.FormatUint(uint64(conn.BackendPID()), 10)
+		temporary = true
+		if err := conn.CreatePhysicalSlot(ctx, s.slot, true, true); err != nil {
+			return err
+		}
+	}
+	if st.Slot != nil && st.Slot.Slot == s.slot {
+		return nil
+	}
+	if temporary && s.cfg.OnSlot != nil {
+		s.cfg.OnSlot(s.slot, true)
+	}
+	return s.cfg.Append(ctx, stageName, messages.EventSlotReady, messages.SlotReady{Slot: s.slot, Temporary: temporary})
+}
+
+// begin decides where capturing starts: at the segment of the session's start, or where a process before this one stopped.
+func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.State) error {
+	cur := st.Session().Started
+	size := st.Prepared.WALSegmentSize
+	start := postgres.LSN(cur.StartLSN) - postgres.LSN(uint64(cur.StartLSN)%uint64(size))
+	resumed := false
+	if st.WALStarted != nil && st.WALStarted.Timeline == cur.Timeline {
+		last, err := s.lastDurable(ctx, size, cur.Timeline)
+		if err != nil {
+			return err
+		}
+		if last >= start {
+			start, resumed = last, true
+		}
+	}
+	fd, err := feed.New(s.ctx, feed.Config{Client: s.cfg.Client, Backup: s.cfg.Backup, Session: cur.Session, Subject: pipeline.SubjectWAL,
+		Codec: messages.CodecLZ4, Workers: 1})
+	if err != nil {
+		return err
+	}
+	w := &writer{feed: fd, pos: start, base: start, tli: cur.Timeline, size: size}
+	if cur.Timeline > 1 && !resumed {
+		if err := w.history(ctx, conn); err != nil {
+			fd.Abort(err)
+			return err
+		}
+	}
+	err = s.cfg.Append(ctx, stageName, messages.EventWALStarted, messages.WALStarted{StartLSN: messages.LSN(start), Timeline: cur.Timeline, Slot: s.slot, Resumed: resumed})
+	if err != nil {
+		fd.Abort(err)
+		return err
+	}
+	s.w = w
+	return nil
+}
+
+// lastDurable returns the end of the WAL that the index speaks of, 0 when there is none.
+func (s *Stage) lastDurable(ctx context.Context, size int64, tli uint32) (postgres.LSN, error) {
+	var last postgres.LSN
+	var chunks []messages.PartChunk
+	err := s.cfg.Client.Index(ctx, s.cfg.Backup, 0, false, nil, func(_ uint64, _ pipeline.Subject, data []byte) error {
+		rd := messages.NewReader(data)
+		var r messages.Record
+		for {
+			if err := rd.Next(&r); err != nil {
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				return fmt.Errorf("index of backup %q: %w", s.cfg.Backup, err)
+			}
+			if r.Kind != messages.KindPart || r.Tree != messages.TreeWAL || strings.Contains(r.Path, "/") {
+				continue
+			}
+			t, seg, err := postgres.ParseSegmentName(r.Path, size)
+			if err != nil || t != tli {
+				continue // a history file
+			}
+			if chunks, err = r.PartChunks(chunks[:0]); err != nil {
+				return err
+			}
+			end := seg + postgres.LSN(r.Offset)
+			for _, c := range chunks {
+				end += postgres.LSN(c.Len)
+			}
+			last = max(last, end)
+		}
+	})
+	return last, err
+}

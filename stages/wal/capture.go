@@ -1,0 +1,147 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"polarcast/internal/postgres"
+	"polarcast/messages"
+	"polarcast/pipeline"
+)
+
+// pollEnd is how often the stage looks whether the end LSN is known while the server is silent.
+const pollEnd = 100 * time.Millisecond
+
+// capture streams WAL over one connection until the end is reached or the connection is lost.
+func (s *Stage) capture(ctx context.Context, st pipeline.State) error {
+	conn, err := s.cfg.Connect(ctx)
+	if err != nil {
+		return lostIfNetwork(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	sys, err := conn.IdentifySystem(ctx)
+	if err != nil {
+		return lostIfNetwork(err)
+	}
+	if sys.ID != st.Prepared.SystemID {
+		return fmt.Errorf("the server has system identifier %s, but this backup was begun from %s: connect to the same server", sys.ID, st.Prepared.SystemID)
+	}
+	if err := s.ensureSlot(ctx, conn, st); err != nil {
+		return lostIfNetwork(err)
+	}
+	st, err = s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+		cur := st.Session()
+		return cur != nil && cur.Lost == nil, st.Terminal()
+	})
+	if err != nil {
+		return err
+	}
+	if s.w == nil {
+		if err := s.begin(ctx, conn, st); err != nil {
+			return lostIfNetwork(err)
+		}
+	}
+	stream, err := conn.StartReplication(ctx, s.slot, s.w.pos, s.w.tli)
+	if err != nil {
+		if postgres.IsWALRemoved(err) {
+			return fmt.Errorf("the server no longer has the WAL from %s on that this backup needs: use a replication slot (--slot), or raise wal_keep_size, and start again: %w", s.w.pos, err)
+		}
+		return lostIfNetwork(err)
+	}
+	if s.cfg.OnStreaming != nil {
+		s.cfg.OnStreaming()
+	}
+	return s.stream(ctx, stream)
+}
+
+// lostIfNetwork marks errors after which another connection may work.
+func lostIfNetwork(err error) error {
+	if err != nil && postgres.IsConnectionLost(err) {
+		return errLost{err}
+	}
+	return err
+}
+
+// stream moves WAL into the pipeline until the end LSN of the session.
+func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	end := make(chan messages.LSN, 1)
+	go func() {
+		st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+			cur := st.Session()
+			return cur != nil && cur.ReadDone != nil && cur.Stopped != nil, st.Terminal()
+		})
+		if err != nil {
+			cancel(err)
+			return
+		}
+		end <- st.Session().Stopped.EndLSN
+	}()
+	var endLSN postgres.LSN
+	report := time.Now().Add(s.cfg.StatusInterval)
+	for {
+		select {
+		case e := <-end:
+			endLSN = postgres.LSN(e)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		default:
+		}
+		if endLSN != 0 && s.w.pos >= endLSN {
+			ws.Stop()
+			return s.finish(ctx, endLSN)
+		}
+		reply := false
+		m, err := ws.Receive(time.Now().Add(pollEnd))
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		case err != nil:
+			return s.streamError(err, endLSN)
+		case m.Keepalive:
+			reply = m.ReplyRequested
+		default:
+			if err := s.w.write(m.Start, m.Data); err != nil {
+				return err
+			}
+		}
+		if reply || time.Now().After(report) {
+			if err := ws.SendStatus(s.w.pos, s.w.durable(), 0, false); err != nil {
+				return lostIfNetwork(err)
+			}
+			report = time.Now().Add(s.cfg.StatusInterval)
+			s.progress()
+		}
+	}
+}
+
+func (s *Stage) streamError(err error, end postgres.LSN) error {
+	var eot *postgres.EndOfTimeline
+	if errors.As(err, &eot) {
+		return fmt.Errorf("the server went on to timeline %d at %s while the backup was running (it was promoted, or follows a promoted one): the backup cannot be used, start it again", eot.NextTLI, eot.SwitchPoint)
+	}
+	return lostIfNetwork(err)
+}
+
+func (s *Stage) progress() {
+	t := s.w.feed.Totals()
+	s.cfg.Client.ReportProgress(pipeline.Progress{Backup: s.cfg.Backup, Stage: stageName, Instance: s.cfg.Instance, Time: time.Now(),
+		Read: t.ReadBytes, Sent: t.SentBytes, LSN: s.w.pos.String()})
+}
+
+// finish seals what was captured and says so.
+func (s *Stage) finish(ctx context.Context, end postgres.LSN) error {
+	w := s.w
+	if err := w.endSegment(); err != nil {
+		return err
+	}
+	t, err := w.feed.Close()
+	if err != nil {
+		return err
+	}
+	return s.cfg.Append(ctx, stageName, messages.EventWALCaptured, messages.WALCaptured{StartLSN: messages.LSN(w.base), EndLSN: messages.LSN(end),
+		Timeline: w.tli, Segments: w.segments, Bytes: t.ReadBytes, IndexSeq: t.IndexSeq})
+}

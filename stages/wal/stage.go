@@ -1,0 +1,110 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"polarcast/internal/postgres"
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages"
+)
+
+const stageName = "wal"
+
+// Config says how WAL is captured.
+type Config struct {
+	stages.Env
+	// Connect opens a replication connection to the source.
+	Connect func(ctx context.Context) (*postgres.Conn, error)
+	// StatusInterval is the longest time between two reports to the server; 0 means 10 s, as pg_basebackup has it.
+	StatusInterval time.Duration
+	// OnSlot, when set, is told the name of a slot that was created.
+	OnSlot func(name string, temporary bool)
+	// OnStreaming, when set, is told that WAL is coming in.
+	OnStreaming func()
+}
+
+// Stage captures the WAL of one backup.
+type Stage struct {
+	cfg  Config
+	slot string
+	w    *writer         // kept over lost connections
+	ctx  context.Context // of Run: the feed outlives one connection
+}
+
+// New returns a wal stage.
+func New(cfg Config) *Stage {
+	cfg.Env = cfg.Env.WithDefaults()
+	if cfg.StatusInterval == 0 {
+		cfg.StatusInterval = 10 * time.Second
+	}
+	return &Stage{cfg: cfg}
+}
+
+// errLost wraps the end of a connection, after which another one is tried.
+type errLost struct{ err error }
+
+func (e errLost) Error() string { return e.err.Error() }
+func (e errLost) Unwrap() error { return e.err }
+
+// Run captures WAL until the end of the session that was read completely. It returns nil at once when the backup takes no WAL by streaming.
+func (s *Stage) Run(ctx context.Context) error {
+	st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) { return st.Prepared != nil, st.Terminal() })
+	if err != nil {
+		return err
+	}
+	if st.Requested.WALMethod != "stream" {
+		return nil
+	}
+	lease, err := s.cfg.Client.Lease(ctx, s.cfg.Backup, stageName, s.cfg.Instance, stages.LeaseTTL)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	ctx, cancel := stages.WithLease(ctx, lease)
+	defer cancel()
+	s.ctx = ctx
+	defer func() {
+		if s.w != nil {
+			s.w.feed.Abort(nil)
+		}
+	}()
+	const tries = 8
+	for failed := 0; ; {
+		if st, err = s.cfg.Log().State(ctx); err != nil {
+			return err
+		}
+		if stages.Captured(st) {
+			return nil
+		}
+		before := s.position()
+		err = s.capture(ctx, st)
+		var lost errLost
+		if err == nil || !errors.As(err, &lost) || ctx.Err() != nil {
+			return err
+		}
+		if s.position() > before {
+			failed = 0
+		}
+		if failed++; failed > tries {
+			return fmt.Errorf("could not keep streaming WAL after %d attempts: %w", tries, lost.err)
+		}
+		s.cfg.Logger.Warn("connection for WAL lost, connecting again", "error", lost.err)
+		select {
+		case <-time.After(time.Duration(failed) * 250 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// position is where streaming goes on, 0 before it has begun.
+func (s *Stage) position() postgres.LSN {
+	if s.w == nil {
+		return 0
+	}
+	return s.w.pos
+}
