@@ -1,0 +1,220 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"polarcast/messages"
+)
+
+// ErrSkip is returned by a check of AppendIf to leave the event out: what it says is known already. AppendIf then returns nil.
+var ErrSkip = errors.New("nothing to add")
+
+// ErrCancelled and ErrFailed are what Terminal returns, with details.
+var (
+	ErrCancelled = errors.New("the backup was cancelled")
+	ErrFailed    = errors.New("the backup failed")
+)
+
+// State is the fold of a backup's events. It is never changed after it was given out.
+type State struct {
+	Backup      string
+	Seq         uint64 // position of the last event in the event stream, 0 when there is none
+	Requested   *messages.Requested
+	RequestedAt time.Time
+	Prepared    *messages.Prepared
+	Slot        *messages.SlotReady
+	Sessions    []SessionState
+	WALStarted  *messages.WALStarted
+	WALCaptured *messages.WALCaptured
+	Targets     map[string]TargetState
+	Completed   *messages.Completed
+	Failed      *messages.Failed
+	Cancelled   *messages.Cancelled
+	Limits      map[string]int64 // bytes per second by target, "" is the source
+	UpdatedAt   time.Time
+}
+
+// SessionState is one session of a backup.
+type SessionState struct {
+	Started     messages.SessionStarted
+	StartedAt   time.Time
+	Lost        *messages.SessionLost
+	ReadDone    *messages.ReadDone
+	Stopped     *messages.SessionStopped
+	SealedFiles int64
+	SealedBytes int64
+}
+
+// TargetState is one target of a backup.
+type TargetState struct {
+	Joined     *messages.TargetJoined
+	Opened     *messages.TargetOpened
+	Written    *messages.TargetWritten
+	Configured *messages.NodeConfigured
+	Failed     *messages.TargetFailed
+	Dropped    *messages.TargetDropped
+	Missing    []messages.ChunksMissing
+}
+
+// Session returns the last session, nil when there is none.
+func (s State) Session() *SessionState {
+	if len(s.Sessions) == 0 {
+		return nil
+	}
+	c := s.Sessions[len(s.Sessions)-1]
+	return &c
+}
+
+// Terminal returns why nothing more will happen in the backup, nil while it goes on or when it is complete.
+func (s State) Terminal() error {
+	switch {
+	case s.Cancelled != nil:
+		return fmt.Errorf("%w: %s", ErrCancelled, s.Cancelled.Reason)
+	case s.Failed != nil:
+		return fmt.Errorf("%w: %s", ErrFailed, s.Failed.Error)
+	}
+	return nil
+}
+
+// Fold returns the state after an event. Types that this version does not know are passed over: they cannot be about anything that it does.
+func Fold(s State, seq uint64, ev messages.Event) (State, error) {
+	if s.Targets == nil {
+		s.Targets = map[string]TargetState{}
+	}
+	s.Backup, s.Seq, s.UpdatedAt = ev.Backup, seq, ev.Time
+	var err error
+	switch ev.Type {
+	case messages.EventRequested:
+		s.Requested, err = decode[messages.Requested](ev)
+		s.RequestedAt = ev.Time
+		if err == nil {
+			s.Targets = maps.Clone(s.Targets)
+			for _, t := range s.Requested.Targets {
+				if _, ok := s.Targets[t]; !ok {
+					s.Targets[t] = TargetState{}
+				}
+			}
+		}
+	case messages.EventPrepared:
+		s.Prepared, err = decode[messages.Prepared](ev)
+	case messages.EventSlotReady:
+		s.Slot, err = decode[messages.SlotReady](ev)
+	case messages.EventSessionStarted, messages.EventSessionLost, messages.EventFilesSealed, messages.EventReadDone, messages.EventSessionStopped:
+		err = s.foldSession(ev)
+	case messages.EventWALStarted:
+		s.WALStarted, err = decode[messages.WALStarted](ev)
+	case messages.EventWALCaptured:
+		s.WALCaptured, err = decode[messages.WALCaptured](ev)
+	case messages.EventTargetJoined, messages.EventTargetOpened, messages.EventTargetWritten, messages.EventChunksMissing, messages.EventNodeConfigured,
+		messages.EventTargetFailed, messages.EventTargetDropped:
+		err = s.foldTarget(ev)
+	case messages.EventCompleted:
+		s.Completed, err = decode[messages.Completed](ev)
+	case messages.EventFailed:
+		s.Failed, err = decode[messages.Failed](ev)
+	case messages.EventCancelled:
+		s.Cancelled, err = decode[messages.Cancelled](ev)
+	case messages.EventLimitChanged:
+		var l *messages.LimitChanged
+		if l, err = decode[messages.LimitChanged](ev); err == nil {
+			s.Limits = maps.Clone(s.Limits)
+			if s.Limits == nil {
+				s.Limits = map[string]int64{}
+			}
+			s.Limits[l.Target] = l.BytesPerSecond
+		}
+	}
+	return s, err
+}
+
+func decode[T any](ev messages.Event) (*T, error) {
+	v := new(T)
+	return v, ev.Decode(v)
+}
+
+func (s *State) foldSession(ev messages.Event) error {
+	s.Sessions = slices.Clone(s.Sessions)
+	if ev.Type == messages.EventSessionStarted {
+		v, err := decode[messages.SessionStarted](ev)
+		if err != nil {
+			return err
+		}
+		if n := len(s.Sessions); n > 0 && v.Session <= s.Sessions[n-1].Started.Session {
+			return fmt.Errorf("event %d of backup %q starts session %d a second time: the log is damaged", s.Seq, s.Backup, v.Session)
+		}
+		s.Sessions = append(s.Sessions, SessionState{Started: *v, StartedAt: ev.Time})
+		return nil
+	}
+	var n struct {
+		Session uint32 `json:"session"`
+	}
+	if err := ev.Decode(&n); err != nil {
+		return err
+	}
+	for i := range s.Sessions {
+		c := &s.Sessions[i]
+		if c.Started.Session != n.Session {
+			continue
+		}
+		var err error
+		switch ev.Type {
+		case messages.EventSessionLost:
+			c.Lost, err = decode[messages.SessionLost](ev)
+		case messages.EventReadDone:
+			c.ReadDone, err = decode[messages.ReadDone](ev)
+		case messages.EventSessionStopped:
+			c.Stopped, err = decode[messages.SessionStopped](ev)
+		case messages.EventFilesSealed:
+			var v *messages.FilesSealed
+			if v, err = decode[messages.FilesSealed](ev); err == nil {
+				c.SealedFiles += v.Count
+				c.SealedBytes += v.Bytes
+			}
+		}
+		return err
+	}
+	return fmt.Errorf("event %d of backup %q (%s) is about session %d, which was never started: the log is damaged", s.Seq, s.Backup, ev.Type, n.Session)
+}
+
+func (s *State) foldTarget(ev messages.Event) error {
+	var n struct {
+		Target string `json:"target"`
+	}
+	if err := ev.Decode(&n); err != nil {
+		return err
+	}
+	s.Targets = maps.Clone(s.Targets)
+	t := s.Targets[n.Target]
+	var err error
+	switch ev.Type {
+	case messages.EventTargetJoined:
+		t.Joined, err = decode[messages.TargetJoined](ev)
+		t.Dropped = nil
+	case messages.EventTargetOpened:
+		var v *messages.TargetOpened
+		if v, err = decode[messages.TargetOpened](ev); err == nil && t.Opened != nil {
+			v.Created = append(slices.Clone(t.Opened.Created), v.Created...)
+			v.Emptied = append(slices.Clone(t.Opened.Emptied), v.Emptied...)
+		}
+		t.Opened = v
+	case messages.EventTargetWritten:
+		t.Written, err = decode[messages.TargetWritten](ev)
+	case messages.EventNodeConfigured:
+		t.Configured, err = decode[messages.NodeConfigured](ev)
+	case messages.EventTargetFailed:
+		t.Failed, err = decode[messages.TargetFailed](ev)
+	case messages.EventTargetDropped:
+		t.Dropped, err = decode[messages.TargetDropped](ev)
+	case messages.EventChunksMissing:
+		var v *messages.ChunksMissing
+		if v, err = decode[messages.ChunksMissing](ev); err == nil {
+			t.Missing = append(slices.Clone(t.Missing), *v)
+		}
+	}
+	s.Targets[n.Target] = t
+	return err
+}

@@ -1,0 +1,57 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Progress is what a stage tells of itself about once a second. It is not kept: whoever wants to see it must be listening.
+type Progress struct {
+	Backup   string    `json:"backup"`
+	Stage    string    `json:"stage"`
+	Instance string    `json:"instance"`
+	Host     string    `json:"host,omitempty"`
+	PID      int       `json:"pid,omitempty"`
+	Target   string    `json:"target,omitempty"`
+	Time     time.Time `json:"time"`
+
+	Read      int64 `json:"read,omitempty"`      // bytes from the source
+	Sent      int64 `json:"sent,omitempty"`      // bytes into the pipeline, compressed
+	Written   int64 `json:"written,omitempty"`   // bytes to the target
+	Unchanged int64 `json:"unchanged,omitempty"` // bytes found equal to what was delivered
+	Files     int64 `json:"files,omitempty"`
+	Total     int64 `json:"total,omitempty"` // bytes expected from the source, 0 when not known
+
+	Tablespaces      int    `json:"tablespaces,omitempty"` // begun
+	TablespacesTotal int    `json:"tablespaces_total,omitempty"`
+	File             string `json:"file,omitempty"`
+	LSN              string `json:"lsn,omitempty"`
+	Waiting          string `json:"waiting,omitempty"` // what the stage waits for
+}
+
+// ReportProgress sends a report to whoever listens.
+func (c *Client) ReportProgress(p Progress) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return
+	}
+	_ = c.nc.Publish(progressRoot+p.Backup+"."+p.Stage, b) // nothing depends on it
+}
+
+// WatchProgress calls fn for every report about a backup until ctx ends.
+func (c *Client) WatchProgress(ctx context.Context, backup string, fn func(Progress)) error {
+	sub, err := c.nc.Subscribe(progressRoot+backup+".>", func(m *nats.Msg) {
+		var p Progress
+		if json.Unmarshal(m.Data, &p) == nil {
+			fn(p)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return sub.Unsubscribe()
+}
