@@ -51,8 +51,9 @@ type Sealed struct {
 	Tree   messages.Tree
 	Path   string
 	Size   int64
-	CRC    uint32
-	Digest []byte
+	CRC    uint32 // 0 when Split
+	Digest []byte // nil when Split
+	Split  bool   // other feeds published ranges of it, so that no single one has seen all of its bytes
 }
 
 // Totals counts what went through a Feed. Bytes are raw unless said otherwise.
@@ -129,7 +130,7 @@ type openFile struct {
 	end    int64           // size, or -1 while unknown
 	chunk  int             // index of the open item in the current job, -1 if none
 	prior  *priorFile
-	chunks int64
+	split  bool // its bytes come in ranges, from several feeds
 }
 
 // StartFile begins a regular file of size bytes. Mode, owner and modification time are taken from meta.
@@ -204,7 +205,6 @@ func (f *Feed) openChunk() error {
 	at := len(f.cur.slab)
 	f.cur.items = append(f.cur.items, item{kind: itemChunk, file: of, offset: of.pos, from: at, to: at, want: want})
 	of.chunk = len(f.cur.items) - 1
-	of.chunks++
 	return nil
 }
 
@@ -218,7 +218,7 @@ func (f *Feed) EndFile() error {
 		return fmt.Errorf("feed: file %q ended after %d of %d bytes", of.rec.Path, of.pos, of.end)
 	}
 	f.file = nil
-	return f.add(item{kind: itemSeal, file: of, offset: of.chunks, size: of.pos})
+	return f.add(item{kind: itemSeal, file: of, offset: of.pos, size: of.pos})
 }
 
 // EndPartial ends a file whose final size is larger than the bytes that exist: the rest reads as zeros (a WAL segment's tail).
@@ -228,7 +228,7 @@ func (f *Feed) EndPartial(size int64) error {
 		return errors.New("feed: no file to end")
 	}
 	f.file = nil
-	return f.add(item{kind: itemSeal, file: of, offset: of.chunks, size: max(size, of.pos)})
+	return f.add(item{kind: itemSeal, file: of, offset: of.pos, size: max(size, of.pos)})
 }
 
 // Skip moves the file's position without bytes, to resume in the middle of it. It must be called before the first Write.

@@ -18,7 +18,7 @@ type item struct {
 	kind     itemKind
 	file     *openFile
 	rec      messages.Record
-	offset   int64 // of the chunk; for a seal the number of chunks
+	offset   int64 // of the chunk; for a seal how many bytes of the file its parts cover
 	size     int64 // of a sealed file
 	from, to int   // the chunk's bytes in the slab
 	want     int   // the chunk's full length

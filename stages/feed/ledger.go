@@ -86,6 +86,9 @@ func (e *entry) chunk(it *item, n int) {
 func (e *entry) seal(it *item, crc uint32) {
 	rec := it.file.rec
 	rec.Kind, rec.Size, rec.Offset, rec.CRC = messages.KindSeal, it.size, it.offset, crc
+	if it.file.split {
+		rec.Flags |= FlagSplit
+	}
 	e.ops = append(e.ops, op{kind: itemSeal, rec: rec})
 }
 

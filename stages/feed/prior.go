@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"sync"
 
 	"polarcast/messages"
 	"polarcast/pipeline"
@@ -16,7 +17,10 @@ import (
 
 // Prior knows what earlier sessions of a backup delivered: for every file the chunks with their hashes. The hashes are spilled to a
 // temporary file, so that memory holds some 40 bytes a file whatever the size of the database.
+//
+// Its methods may be called from several goroutines.
 type Prior struct {
+	mu    sync.Mutex // guards what changes after loading: seen
 	spill *os.File
 	w     *bufio.Writer
 	size  int64
@@ -156,7 +160,9 @@ func (p *Prior) file(t messages.Tree, path string) (*priorFile, error) {
 	if ref == nil {
 		return nil, nil
 	}
+	p.mu.Lock()
 	ref.seen = true
+	p.mu.Unlock()
 	if ref.last == noPart {
 		return nil, nil
 	}
@@ -205,7 +211,9 @@ func (p *Prior) Seen(t messages.Tree, path string) {
 		return
 	}
 	if r := p.files[messages.PathKey(t, path)]; r != nil {
+		p.mu.Lock()
 		r.seen = true
+		p.mu.Unlock()
 	}
 }
 

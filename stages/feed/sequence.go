@@ -57,9 +57,12 @@ func (f *Feed) publish(j *job, sum *fileSum) error {
 			}
 			e.chunk(it, len(raw))
 		case itemSeal:
-			s := Sealed{Tree: it.file.rec.Tree, Path: it.file.rec.Path, Size: it.size, CRC: sum.crc}
-			if sum.digest != nil {
-				s.Digest = sum.digest.Sum(nil)
+			s := Sealed{Tree: it.file.rec.Tree, Path: it.file.rec.Path, Size: it.size, Split: it.file.split}
+			if !s.Split {
+				s.CRC = sum.crc
+				if sum.digest != nil {
+					s.Digest = sum.digest.Sum(nil)
+				}
 			}
 			if f.cfg.OnSeal != nil {
 				if err := f.cfg.OnSeal(s); err != nil {
@@ -67,7 +70,7 @@ func (f *Feed) publish(j *job, sum *fileSum) error {
 				}
 			}
 			t.Files++
-			e.seal(it, sum.crc)
+			e.seal(it, s.CRC)
 		case itemRecord:
 			e.record(it.rec)
 		}
