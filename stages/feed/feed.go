@@ -125,12 +125,12 @@ func New(ctx context.Context, cfg Config) (*Feed, error) {
 
 // openFile is the file that is being read.
 type openFile struct {
-	rec    messages.Record // prototype of its records
-	pos    int64           // next byte
-	end    int64           // size, or -1 while unknown
-	chunk  int             // index of the open item in the current job, -1 if none
-	prior  *priorFile
-	split  bool // its bytes come in ranges, from several feeds
+	rec   messages.Record // prototype of its records
+	pos   int64           // next byte
+	end   int64           // size, or -1 while unknown
+	chunk int             // index of the open item in the current job, -1 if none
+	prior *priorFile
+	split bool // its bytes come in ranges, from several feeds
 }
 
 // StartFile begins a regular file of size bytes. Mode, owner and modification time are taken from meta.

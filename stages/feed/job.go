@@ -11,6 +11,7 @@ const (
 	itemChunk                      // bytes of a file
 	itemSeal                       // a file ends
 	itemRecord                     // a record without file bytes
+	itemMark                       // somebody waits for all before it to be durable
 )
 
 // item is one thing to publish, in reading order.
@@ -22,6 +23,7 @@ type item struct {
 	size     int64 // of a sealed file
 	from, to int   // the chunk's bytes in the slab
 	want     int   // the chunk's full length
+	mark     func()
 
 	// filled by a worker
 	hash      [16]byte

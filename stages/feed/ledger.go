@@ -26,20 +26,24 @@ type ledger struct {
 
 	out      []byte
 	outSeals []seal
+	outMarks []func()
 	part     messages.Record // open part; Path empty when none
 	chunks   []messages.PartChunk
 	flushed  time.Time
 
-	ready   []indexBatch // complete index messages that run has to publish
+	ready   []*indexBatch // complete index messages that run has to publish
+	sent    []*indexBatch // published, not confirmed in order yet
 	sending bool
 	closing bool
 	done    chan struct{}
 }
 
-// indexBatch is one index message, with what its seals say.
+// indexBatch is one index message, with what its seals say, and who waits for it and all before it.
 type indexBatch struct {
-	buf   []byte
-	seals []seal
+	buf       []byte
+	seals     []seal
+	marks     []func()
+	confirmed bool
 }
 
 // entry is what one job adds to the index.
@@ -55,6 +59,7 @@ type op struct {
 	rec    messages.Record
 	offset int64
 	chunk  messages.PartChunk
+	mark   func()
 }
 
 type seal struct {
@@ -83,8 +88,10 @@ func (e *entry) chunk(it *item, n int) {
 		chunk: messages.PartChunk{Hash: it.hash, CRC: it.crc, Len: uint32(n), Published: !it.unchanged}})
 }
 
-func (e *entry) seal(it *item, crc uint32) {
+// seal adds a seal; a digest that the manifest wants travels as its payload, in the index only.
+func (e *entry) seal(it *item, crc uint32, digest []byte) {
 	rec := it.file.rec
+	rec.Payload = digest
 	rec.Kind, rec.Size, rec.Offset, rec.CRC = messages.KindSeal, it.size, it.offset, crc
 	if it.file.split {
 		rec.Flags |= FlagSplit
@@ -156,6 +163,9 @@ func (l *ledger) move(e *entry) {
 		case itemRecord:
 			l.closePart()
 			l.out = messages.AppendRecord(l.out, &o.rec)
+		case itemMark:
+			l.outMarks = append(l.outMarks, o.mark)
+			l.flush()
 		}
 		if len(l.out) >= indexMessage {
 			l.flush()
@@ -185,11 +195,11 @@ func (l *ledger) closePart() {
 func (l *ledger) flush() {
 	l.closePart()
 	l.flushed = time.Now()
-	if len(l.out) == 0 {
+	if len(l.out) == 0 && len(l.outMarks) == 0 {
 		return
 	}
-	l.ready = append(l.ready, indexBatch{buf: l.out, seals: l.outSeals})
-	l.out, l.outSeals = nil, nil
+	l.ready = append(l.ready, &indexBatch{buf: l.out, seals: l.outSeals, marks: l.outMarks})
+	l.out, l.outSeals, l.outMarks = nil, nil, nil
 	l.drained.Broadcast()
 }
 
@@ -210,6 +220,7 @@ func (l *ledger) run() {
 		}
 		b := l.ready[0]
 		l.ready = l.ready[1:]
+		l.sent = append(l.sent, b)
 		l.sending = true
 		l.mu.Unlock()
 		err := l.publish(b)
@@ -223,7 +234,11 @@ func (l *ledger) run() {
 	}
 }
 
-func (l *ledger) publish(b indexBatch) error {
+func (l *ledger) publish(b *indexBatch) error {
+	if len(b.buf) == 0 {
+		l.confirmed(b)
+		return nil
+	}
 	buf := append(l.f.index.Buffer(), b.buf...)
 	return l.f.index.Publish(l.f.ctx, pipeline.SubjectParts, buf, func(seq uint64, err error) {
 		if err != nil {
@@ -240,7 +255,24 @@ func (l *ledger) publish(b indexBatch) error {
 				}
 			}
 		})
+		l.confirmed(b)
 	})
+}
+
+// confirmed calls the marks of all messages up to the first that is not confirmed: confirmations may come in any order.
+func (l *ledger) confirmed(b *indexBatch) {
+	var marks []func()
+	l.mu.Lock()
+	b.confirmed, b.buf = true, nil
+	for len(l.sent) > 0 && l.sent[0].confirmed {
+		marks = append(marks, l.sent[0].marks...)
+		l.sent[0] = nil
+		l.sent = l.sent[1:]
+	}
+	l.mu.Unlock()
+	for _, fn := range marks {
+		fn()
+	}
 }
 
 // wait returns when every entry is confirmed and handed to the index publisher.

@@ -48,3 +48,12 @@ func (f *Feed) Seal(meta messages.Record, size, covered int64) error {
 	meta.Session, meta.Size = f.cfg.Session, size
 	return f.add(item{kind: itemSeal, file: &openFile{rec: meta, split: true}, offset: covered, size: size})
 }
+
+// Mark calls fn when everything before it is confirmed, index included. fn is called from another goroutine and must not block. It is not
+// called when the feed ends before.
+func (f *Feed) Mark(fn func()) error {
+	if err := f.add(item{kind: itemMark, mark: fn}); err != nil {
+		return err
+	}
+	return f.Flush()
+}

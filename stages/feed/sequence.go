@@ -70,9 +70,11 @@ func (f *Feed) publish(j *job, sum *fileSum) error {
 				}
 			}
 			t.Files++
-			e.seal(it, s.CRC)
+			e.seal(it, s.CRC, s.Digest)
 		case itemRecord:
 			e.record(it.rec)
+		case itemMark:
+			e.ops = append(e.ops, op{kind: itemMark, mark: it.mark})
 		}
 	}
 	out := j.out
@@ -86,8 +88,16 @@ func (f *Feed) publish(j *job, sum *fileSum) error {
 		a.SentBytes += t.SentBytes
 	})
 	if len(out) == 0 {
+		f.chunks.Release(out)
 		e.confirm(0, nil)
 		return nil
 	}
-	return f.chunks.Publish(f.ctx, f.cfg.Subject, out, e.confirm)
+	if err := f.chunks.Publish(f.ctx, f.cfg.Subject, out, e.confirm); err != nil {
+		return err
+	}
+	if f.cfg.Strict {
+		// A message that a full stream refused would be overtaken by the next one while it is sent again.
+		return f.chunks.Flush(f.ctx)
+	}
+	return nil
 }
