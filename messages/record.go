@@ -40,6 +40,8 @@ const (
 )
 
 const (
+	// EndPath is the path of the record by which a stage says that it has published all of its session.
+	EndPath = "end-of-session"
 	// ChunkSize is the length and the alignment of chunks, in bytes.
 	ChunkSize = 256 << 10
 	// MaxChunkSize is the largest RawLen that a reader accepts.

@@ -76,7 +76,7 @@ func (r *run) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer conn.Close()
 	r.prepared, err = checkpoint.Identify(ctx, conn)
 	if err != nil {
 		return err
@@ -198,7 +198,7 @@ func (r *run) restart(ctx context.Context, st pipeline.State) error {
 // connect starts the embedded server, or connects to the one that was named.
 func (r *run) connect(ctx context.Context) error {
 	opts := r.o.NATS
-	if len(opts.URLs) == 0 && opts.Context == "" {
+	if len(opts.URLs) == 0 {
 		s, err := pipeline.StartServer(pipeline.ServerOptions{StoreDir: r.storeDir, Logger: r.o.Logger})
 		if err != nil {
 			return err

@@ -3,7 +3,6 @@ package dropin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"polarcast/internal/postgres"
@@ -35,7 +34,7 @@ func (r *run) serverTarget(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer conn.Close()
 	bo := tablespace.BaseBackupOptions(pipeline.State{Requested: &r.o.Request, Prepared: &r.prepared})
 	bo.TablespaceMap = true
 	bo.Target, bo.TargetDetail, _ = cutTarget(r.o.Request.Options.ServerTarget)
@@ -68,14 +67,14 @@ func (r *run) serverTarget(ctx context.Context) error {
 		case postgres.ItemArchive:
 			p.Tablespaces++
 		case postgres.ItemProgress:
-			p.Read = it.Progress
+			p.Read = it.Bytes
 			r.o.UI.Progress(p, false)
 		}
 	}
 	r.o.UI.Progress(p, true)
 	end, _, err := bb.Finish()
-	var bad *postgres.ChecksumFailure
-	if err != nil && !errors.As(err, &bad) {
+	bad := errors.Is(err, postgres.ErrChecksumFailure)
+	if err != nil && !bad {
 		return err
 	}
 	if r.o.Request.WALMethod == "fetch" {
@@ -83,7 +82,7 @@ func (r *run) serverTarget(ctx context.Context) error {
 	}
 	r.final.Requested = &r.o.Request
 	r.final.Prepared = &messages.Prepared{}
-	if bad != nil {
+	if bad {
 		return ErrChecksums
 	}
 	r.o.UI.Verbose("base backup completed")
@@ -99,5 +98,3 @@ func cutTarget(s string) (name, detail string, ok bool) {
 	}
 	return s, "", false
 }
-
-var _ = fmt.Sprintf

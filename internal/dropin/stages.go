@@ -7,7 +7,6 @@ import (
 
 	"github.com/oklog/run"
 
-	"polarcast/messages"
 	"polarcast/pipeline"
 	"polarcast/stages/checkpoint"
 	"polarcast/stages/node"
@@ -98,5 +97,3 @@ func (r *run) phase(p node.Phase) {
 		r.o.UI.Verbose("renaming backup_manifest.tmp to backup_manifest")
 	}
 }
-
-var _ = messages.EventCompleted

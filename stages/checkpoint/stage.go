@@ -65,7 +65,7 @@ func (s *Stage) prepare(ctx context.Context, st pipeline.State) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer conn.Close()
 	p, err := Identify(ctx, conn)
 	if err != nil {
 		return err

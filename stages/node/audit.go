@@ -29,6 +29,8 @@ type fileAudit struct {
 	path string
 	// need and have hold ranges by session: what was published, and what the target holds. They are nearly always of one session.
 	need, have []sessionSpans
+	cover      spans  // bytes that parts speak of
+	want       int64  // bytes that they must speak of, from the seal
 	sealed     uint32 // session of the last seal or removal in the index
 	applied    uint32 // session of the last one that the target has carried out
 }
@@ -100,16 +102,18 @@ func (a *audit) record(r *messages.Record) error {
 			} else {
 				a.same += end - off
 			}
+			f.cover.add(off, end)
 			off = end
 		}
 	} else {
-		f.sealed = r.Session
+		f.sealed, f.want = r.Session, 0
 		if r.Kind == messages.KindRemove {
 			f.need = nil // whatever of it was lost is not wanted any more
 		} else {
-			a.files++
 			if r.Kind == messages.KindSeal {
+				a.files++
 				a.bytes += r.Size
+				f.want = r.Offset
 				f.cut(r.Session, r.Size)
 			}
 		}
@@ -163,7 +167,7 @@ func (a *audit) receipt(r *messages.Receipt) {
 
 // settle moves a file from open to done when nothing of it is missing.
 func (a *audit) settle(key uint64, f *fileAudit) {
-	if f.sealed == 0 || f.applied < f.sealed || len(f.missing()) > 0 {
+	if f.sealed == 0 || f.applied < f.sealed || !f.cover.covers(spans{{0, f.want}}) || len(f.missing()) > 0 {
 		return
 	}
 	a.done[key] = f.sealed
@@ -194,8 +198,11 @@ func (a *audit) lost(limit int) (ranges []messages.MissingRange, files int) {
 			continue // receipts of something whose part is not in the index: nothing is missing there
 		}
 		m := f.missing()
-		if len(m) == 0 && f.sealed > 0 && f.applied < f.sealed {
-			m = spans{{0, 0}}
+		if len(m) == 0 && f.sealed > 0 {
+			m = spans{{0, f.want}}.minus(f.cover)
+			if f.applied < f.sealed {
+				m = spans{{0, 0}}
+			}
 		}
 		if len(m) == 0 {
 			continue

@@ -33,7 +33,14 @@ func (s *spans) add(from, to int64) {
 }
 
 // covers reports whether all ranges of o are in s.
-func (s spans) covers(o spans) bool { return len(o.minus(s)) == 0 }
+func (s spans) covers(o spans) bool {
+	for _, r := range o.minus(s) {
+		if r.from < r.to {
+			return false
+		}
+	}
+	return true
+}
 
 // minus returns what of s is not in o.
 func (s spans) minus(o spans) spans {

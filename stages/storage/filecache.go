@@ -22,24 +22,12 @@ type dirKey struct {
 
 // handle is one open file of the target.
 type handle struct {
-	at   target.Place
-	f    pfs.File
-	size int64 // as far as this process knows
-	// fresh is the lowest offset from which nothing was ever written, here or by another process: zeros need not be written there.
-	fresh          int64
+	at             target.Place
+	f              pfs.File
 	sinceWriteback int64
 	refs           int // batches that hold it
 	cached         bool
 }
-
-func (h *handle) wrote(off, n int64) {
-	h.size = max(h.size, off+n)
-	h.fresh = max(h.fresh, off+n)
-	h.sinceWriteback += n
-}
-
-// hole reports whether zeros at off can be left out: the file ends before them.
-func (h *handle) hole(off int64) bool { return off >= h.fresh && off >= h.size }
 
 // fileCache keeps files open between chunks. get is called by one goroutine, release by another.
 type fileCache struct {
@@ -65,14 +53,7 @@ func (c *fileCache) get(b *Batch, at target.Place) (*handle, error) {
 			return nil, err
 		}
 		h = &handle{at: at, f: f, cached: true}
-		if !created {
-			st, err := f.Stat()
-			if err != nil {
-				f.Close()
-				return nil, fmt.Errorf("could not stat file \"%s\": %w", at.Path, unwrap(err))
-			}
-			h.size, h.fresh = st.Size(), st.Size()
-		} else {
+		if created {
 			b.dirs[dirKey{at.FS, path.Dir(at.Path)}] = struct{}{}
 		}
 		c.open[at.Path] = h

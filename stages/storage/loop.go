@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"polarcast/messages"
@@ -28,7 +29,8 @@ type loop struct {
 	fail    context.CancelCauseFunc
 	done    chan struct{} // the committer has ended
 
-	written stages_progress
+	written atomic.Int64
+	files   atomic.Int64
 }
 
 func newLoop(s *Stage, layout *target.Layout, sink Sink, cons *pipeline.Consumer) *loop {
@@ -162,6 +164,6 @@ func (l *loop) commit(ctx context.Context, b *Batch) error {
 			return err
 		}
 	}
-	l.written.add(b.bytes)
+	l.written.Add(b.bytes)
 	return nil
 }

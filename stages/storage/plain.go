@@ -65,6 +65,7 @@ func (p *plain) Apply(b *Batch, r *messages.Record) error {
 		}
 		b.Done(r, key, messages.ReceiptRemoved)
 		return nil
+	case messages.KindEnd:
 	default:
 		return fmt.Errorf("record of kind %d for %q is not known: a newer polarcast sent it; update this one", r.Kind, r.Path)
 	}
@@ -81,13 +82,19 @@ func (p *plain) data(b *Batch, r *messages.Record, at target.Place) error {
 	if err != nil {
 		return err
 	}
-	if r.Codec == messages.CodecZero && h.hole(r.Offset) {
-		return nil // the seal sets the size; what was never written reads as zeros
+	if r.Codec == messages.CodecZero {
+		st, err := h.f.Stat()
+		if err != nil {
+			return fmt.Errorf("could not stat file \"%s\": %w", at.Path, unwrap(err))
+		}
+		if st.Size() <= r.Offset {
+			return nil // the seal sets the size; what was never written reads as zeros
+		}
 	}
 	if _, err := h.f.WriteAt(raw, r.Offset); err != nil {
 		return fmt.Errorf("could not write to file \"%s\": %w", at.Path, unwrap(err))
 	}
-	h.wrote(r.Offset, int64(len(raw)))
+	h.sinceWriteback += int64(len(raw))
 	if p.sync != SyncNone && h.sinceWriteback >= writebackBytes {
 		_ = h.f.StartSync(0, 0) // advice only: the commit's sync decides
 		h.sinceWriteback = 0
@@ -101,11 +108,15 @@ func (p *plain) seal(b *Batch, r *messages.Record, at target.Place) error {
 	if err != nil {
 		return err
 	}
-	if h.size != r.Size {
+	// Not by what this process has written: another one may have written more.
+	st, err := h.f.Stat()
+	if err != nil {
+		return fmt.Errorf("could not stat file \"%s\": %w", at.Path, unwrap(err))
+	}
+	if st.Size() != r.Size {
 		if err := h.f.Truncate(r.Size); err != nil {
 			return fmt.Errorf("could not set the size of file \"%s\" to %d: %w", at.Path, r.Size, unwrap(err))
 		}
-		h.size = r.Size
 	}
 	if p.sync != SyncNone && h.sinceWriteback > 0 {
 		_ = h.f.StartSync(0, 0)

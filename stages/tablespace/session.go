@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"strings"
 	"time"
@@ -28,7 +27,7 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer conn.Close()
 	sys, err := conn.IdentifySystem(ctx)
 	if err != nil {
 		return err
@@ -122,9 +121,6 @@ func BaseBackupOptions(st pipeline.State) postgres.BaseBackupOptions {
 	return bo
 }
 
-// digest returns the hash that the server's manifest uses, nil for CRC32C and none.
-func digest(algorithm string) func() hash.Hash { return postgres.ManifestHash(algorithm) }
-
 // read moves the whole answer of the server into the pipeline.
 func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postgres.BaseBackup, prior *feed.Prior) error {
 	check := newManifestCheck(st.Requested.Options.ManifestChecksums)
@@ -145,8 +141,8 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postg
 		return err
 	}
 	end, endTLI, err := bb.Finish()
-	var badSums *postgres.ChecksumFailure
-	if err != nil && !errors.As(err, &badSums) {
+	badSums := errors.Is(err, postgres.ErrChecksumFailure)
+	if err != nil && !badSums {
 		fd.Abort(err)
 		return err
 	}
@@ -155,7 +151,7 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postg
 		return err
 	}
 	done := messages.ReadDone{Session: n, EndLSN: messages.LSN(end), EndTimeline: endTLI, ManifestChecked: check.present, ManifestFiles: check.files}
-	if badSums != nil {
+	if badSums {
 		done.ChecksumFailures = 1
 	}
 	err = prior.Gone(func(t messages.Tree, path string) error {
@@ -163,6 +159,10 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postg
 		return fd.Put(messages.Record{Kind: messages.KindRemove, Tree: t, Path: path})
 	})
 	if err != nil {
+		fd.Abort(err)
+		return err
+	}
+	if err := fd.Put(messages.Record{Kind: messages.KindEnd, Path: messages.EndPath}); err != nil {
 		fd.Abort(err)
 		return err
 	}

@@ -21,7 +21,7 @@ func (s *Stage) capture(ctx context.Context, st pipeline.State) error {
 	if err != nil {
 		return lostIfNetwork(err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer conn.Close()
 	sys, err := conn.IdentifySystem(ctx)
 	if err != nil {
 		return lostIfNetwork(err)
@@ -92,7 +92,7 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 		default:
 		}
 		if endLSN != 0 && s.w.pos >= endLSN {
-			ws.Stop()
+			_ = ws.Stop(ctx) // all that is needed is there; the connection ends anyway
 			return s.finish(ctx, endLSN)
 		}
 		reply := false
@@ -136,6 +136,9 @@ func (s *Stage) progress() {
 func (s *Stage) finish(ctx context.Context, end postgres.LSN) error {
 	w := s.w
 	if err := w.endSegment(); err != nil {
+		return err
+	}
+	if err := w.feed.Put(messages.Record{Kind: messages.KindEnd, Tree: messages.TreeWAL, Path: messages.EndPath}); err != nil {
 		return err
 	}
 	t, err := w.feed.Close()

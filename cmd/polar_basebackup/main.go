@@ -1,0 +1,58 @@
+// Command polar_basebackup takes a base backup of a running PolarDB or PostgreSQL server. It takes the place of polar_basebackup and
+// pg_basebackup, and continues a backup that was interrupted.
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"polarcast/internal/cli"
+	"polarcast/internal/cli/basebackup"
+	"polarcast/internal/dropin"
+)
+
+func main() {
+	o, code, done := basebackup.Start(os.Args, os.Stdout, os.Stderr)
+	if done {
+		os.Exit(code)
+	}
+	os.Exit(run(o))
+}
+
+// errInterrupted is the end by SIGINT, SIGTERM or SIGHUP.
+var errInterrupted = errors.New("interrupted")
+
+func run(o *basebackup.Options) int {
+	ui := newUI(o)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	sig := make(chan os.Signal, 2)
+	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		<-sig
+		cancel(errInterrupted)
+		<-sig // a second one ends the program at once: the next run cleans up
+		os.Exit(130)
+	}()
+	opts, err := options(o, ui)
+	if err == nil {
+		err = dropin.Run(ctx, opts)
+	}
+	if err != nil {
+		ui.m.Fail(withForm(err))
+		return 1
+	}
+	return 0
+}
+
+// withForm keeps errors that carry their own form, and gives the others none.
+func withForm(err error) error {
+	var e *cli.Error
+	if errors.As(err, &e) {
+		return err
+	}
+	return err
+}
