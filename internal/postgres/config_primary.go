@@ -1,0 +1,35 @@
+package postgres
+
+import "strings"
+
+// PrimaryConnInfo writes the connection as the primary_conninfo of a standby, as pg_basebackup -R does: all parameters in effect but dbname, replication and
+// fallback_application_name. serverVersion (Conn.ServerVersion) leaves out what the libpq of that version does not know. A password is in it only if it was
+// given in the connection string, the environment or by a person.
+func (c *Config) PrimaryConnInfo(serverVersion int) string {
+	var parts []string
+	for _, k := range keywords {
+		v := c.set[k.name]
+		if k.name == "password" {
+			v = c.knownPassword()
+		}
+		switch k.name {
+		case "dbname", "replication", "fallback_application_name", "service", "servicefile":
+			continue
+		}
+		if v == "" || k.since*10000 > serverVersion {
+			continue
+		}
+		parts = append(parts, k.name+"="+quoteConnValue(v))
+	}
+	return strings.Join(parts, " ")
+}
+
+// knownPassword is the password of a person or of the parameters, not of the password file.
+func (c *Config) knownPassword() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.prompted {
+		return c.password
+	}
+	return c.set["password"]
+}
