@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// BaseBackupOptions are the options of BASE_BACKUP. The zero value asks for a spread checkpoint, no WAL, no manifest.
+// BaseBackupOptions are the options of BASE_BACKUP. The zero value asks for a spread checkpoint, no verification of checksums, no WAL, no
+// manifest.
 type BaseBackupOptions struct {
 	Label    string // "" leaves it to the server ("base backup")
 	Progress bool   // have the server estimate the size
@@ -18,16 +19,16 @@ type BaseBackupOptions struct {
 
 	// TablespaceMap asks for a tablespace_map in place of symbolic links. It is left out for PolarDB 15 and later with shared storage: such a
 	// server then drops the contents of the shared pg_tblspc from the backup.
-	TablespaceMap   bool
-	NoVerify        bool   // do not verify page checksums (11 and later)
-	Manifest        string // "yes", "force-encode"; "" and "no" ask for none (13 and later)
-	ManifestSums    string // CRC32C, SHA224, …, NONE; "" leaves it to the server
-	Incremental     bool   // relative to the manifest of UploadManifest (17 and later)
-	Target          string // "client", "server", "blackhole"; "" is "client" (15 and later)
-	TargetDetail    string // a directory of the server
-	Compression     string // method of compression by the server, gzip, lz4, zstd (15 and later)
-	CompressDetail  string // its level and options
-	PolarSharedMode bool   // the server is a PolarDB with polar_enable_shared_storage_mode on
+	TablespaceMap     bool
+	VerifyChecksums   bool   // have the server verify page checksums; not to do so needs 11 or later
+	Manifest          string // "yes", "force-encode"; "" and "no" ask for none (13 and later)
+	ManifestChecksums string // CRC32C, SHA224, …, NONE; "" leaves it to the server
+	Incremental       bool   // relative to the manifest of UploadManifest (17 and later)
+	Target            string // "client", "server", "blackhole"; "" is "client" (15 and later)
+	TargetDetail      string // a directory of the server
+	Compression       string // method of compression by the server, gzip, lz4, zstd (15 and later)
+	CompressionDetail string // its level and options
+	PolarShared       bool   // the server is a PolarDB with polar_enable_shared_storage_mode on
 }
 
 // BuildBaseBackup writes the command as pg_basebackup does: keywords up to version 14, a parenthesised list from 15 on. serverVersion is
@@ -60,15 +61,15 @@ func BuildBaseBackup(serverVersion int, o BaseBackupOptions) (string, error) {
 	add(o.Fast, choose("CHECKPOINT 'fast'", "FAST"))
 	add(o.NoWait, choose("WAIT 0", "NOWAIT"))
 	add(o.MaxRate > 0, "MAX_RATE "+strconv.Itoa(o.MaxRate))
-	add(o.TablespaceMap && !(o.PolarSharedMode && list), "TABLESPACE_MAP")
-	add(o.NoVerify, choose("VERIFY_CHECKSUMS 0", "NOVERIFY_CHECKSUMS"))
+	add(o.TablespaceMap && !(o.PolarShared && list), "TABLESPACE_MAP")
+	add(!o.VerifyChecksums, choose("VERIFY_CHECKSUMS 0", "NOVERIFY_CHECKSUMS"))
 	add(manifest, "MANIFEST "+quoteLiteral(o.Manifest))
-	add(manifest && o.ManifestSums != "", "MANIFEST_CHECKSUMS "+quoteLiteral(o.ManifestSums))
+	add(manifest && o.ManifestChecksums != "", "MANIFEST_CHECKSUMS "+quoteLiteral(o.ManifestChecksums))
 	add(o.Incremental, "INCREMENTAL")
 	add(target != "", "TARGET "+quoteLiteral(target))
 	add(o.TargetDetail != "", "TARGET_DETAIL "+quoteLiteral(o.TargetDetail))
 	add(o.Compression != "", "COMPRESSION "+quoteLiteral(o.Compression))
-	add(o.Compression != "" && o.CompressDetail != "", "COMPRESSION_DETAIL "+quoteLiteral(o.CompressDetail))
+	add(o.Compression != "" && o.CompressionDetail != "", "COMPRESSION_DETAIL "+quoteLiteral(o.CompressionDetail))
 	switch {
 	case len(opts) == 0:
 		return "BASE_BACKUP", nil
@@ -80,7 +81,7 @@ func BuildBaseBackup(serverVersion int, o BaseBackupOptions) (string, error) {
 }
 
 func checkBaseBackup(version int, o BaseBackupOptions) error {
-	for _, s := range []string{o.Label, o.Manifest, o.ManifestSums, o.Target, o.TargetDetail, o.Compression, o.CompressDetail} {
+	for _, s := range []string{o.Label, o.Manifest, o.ManifestChecksums, o.Target, o.TargetDetail, o.Compression, o.CompressionDetail} {
 		if strings.IndexByte(s, 0) >= 0 {
 			return errors.New("an option of the base backup cannot hold a zero byte")
 		}
@@ -95,7 +96,7 @@ func checkBaseBackup(version int, o BaseBackupOptions) error {
 		return nil
 	}
 	return errors.Join(
-		needs(o.NoVerify, "switching off the verification of checksums", 110000),
+		needs(!o.VerifyChecksums, "switching off the verification of checksums", 110000),
 		needs(o.Manifest != "" && o.Manifest != "no", "a backup manifest", 130000),
 		needs(o.Target != "" && o.Target != "client", "a backup target other than the client", 150000),
 		needs(o.Compression != "", "compression by the server", 150000),
