@@ -12,11 +12,11 @@ import (
 type ItemKind uint8
 
 // The items of a base backup, in this order: for each archive ItemArchive, ItemData…, ItemArchiveEnd; then, if asked for, ItemManifest,
-// ItemManifestData…. ItemProgress comes in between.
+// ItemManifestData…, ItemArchiveEnd. ItemProgress comes in between.
 const (
 	ItemArchive      ItemKind = iota + 1 // an archive begins: Name, Tablespace
 	ItemData                             // bytes of the archive: Data
-	ItemArchiveEnd                       // no more data of the archive
+	ItemArchiveEnd                       // no more data of the archive, or of the manifest
 	ItemProgress                         // the server's progress: Bytes
 	ItemManifest                         // the manifest begins
 	ItemManifestData                     // bytes of the manifest: Data
@@ -129,7 +129,7 @@ func (b *BaseBackup) copyOut() (Item, bool, error) {
 		return Item{}, false, b.readError(protocolErrorf("more archives than tablespaces"))
 	}
 	if b.copies == len(b.Tablespaces)+1 {
-		b.kind = ItemManifestData
+		b.kind, b.archive = ItemManifestData, true
 		return Item{Kind: ItemManifest}, true, nil
 	}
 	t := &b.Tablespaces[b.copies-1]
@@ -181,7 +181,7 @@ func (b *BaseBackup) begin(kind byte) (Item, error) {
 		return Item{}, b.readError(protocolErrorf("message of type %q after the manifest", kind))
 	}
 	if kind == 'm' {
-		b.kind = ItemManifestData
+		b.kind, b.archive = ItemManifestData, true
 		return Item{Kind: ItemManifest}, nil
 	}
 	item, err := b.named()

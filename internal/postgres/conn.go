@@ -88,15 +88,18 @@ func (c *Conn) fail(err error) error {
 	return err
 }
 
+// textError gives an error the words that people know from libpq, and keeps the cause for errors.Is and errors.As.
+type textError struct {
+	text string
+	err  error
+}
+
+func (e *textError) Error() string { return e.text }
+func (e *textError) Unwrap() error { return e.err }
+
 // errServerClosed has libpq's words for an end of the connection.
-var errServerClosed = fmt.Errorf("server closed the connection unexpectedly\n"+
-	"\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.%w", wrapped{io.ErrUnexpectedEOF})
-
-// wrapped makes an error visible to errors.Is without a text of its own.
-type wrapped struct{ error }
-
-func (wrapped) Error() string   { return "" }
-func (w wrapped) Unwrap() error { return w.error }
+var errServerClosed error = &textError{"server closed the connection unexpectedly\n" +
+	"\tThis probably means the server terminated abnormally\n\tbefore or while processing the request.", io.ErrUnexpectedEOF}
 
 // watch cuts the connection when ctx ends; the returned function ends the watch and turns an error that the cut caused into ctx's.
 func (c *Conn) watch(ctx context.Context) func(error) error {

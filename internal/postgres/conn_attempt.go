@@ -91,7 +91,7 @@ func (t target) addresses(ctx context.Context) ([]string, error) {
 				reason = "Name or service not known"
 			}
 		}
-		return nil, fmt.Errorf("could not translate host name %q to address: %s", t.host, reason)
+		return nil, &textError{fmt.Sprintf("could not translate host name %q to address: %s", t.host, reason), err}
 	}
 	return addrs, nil
 }
@@ -137,9 +137,9 @@ func connectAddress(ctx context.Context, cfg *Config, t target, addr, attrs stri
 }
 
 var (
-	errTLSRefused  = errors.New("server does not support SSL, but SSL was required")
-	errTimeout     = errors.New("timeout expired")
-	errSessionKind = errors.New("") // wraps a mismatch of target_session_attrs
+	errTLSRefused        = errors.New("server does not support SSL, but SSL was required")
+	errTimeout     error = &textError{"timeout expired", context.DeadlineExceeded}
+	errSessionKind       = errors.New("server is not of the kind that target_session_attrs asks for")
 )
 
 // judge follows PQconnectPoll: a failed TLS handshake or an error of the server leads to the other mode, if there is one; a host that cannot be reached, that is
@@ -194,7 +194,7 @@ func (a *attempt) run(ctx context.Context, secure bool, attrs string) (*Conn, *p
 	done := c.watch(ctx)
 	if err := done(c.checkSession(attrs)); err != nil {
 		c.Close()
-		return nil, nil, fmt.Errorf("%w%w", err, errSessionKind)
+		return nil, nil, err
 	}
 	return c, hijacked, nil
 }
@@ -252,9 +252,9 @@ func (a *attempt) cause(ctx context.Context, err error) error {
 	case a.stage == "dial" && a.dialErr != nil:
 		var errno syscall.Errno
 		if errors.As(a.dialErr, &errno) {
-			return errors.New(a.dialHint(upperFirst(errno.Error())))
+			return &textError{a.dialHint(upperFirst(errno.Error())), a.dialErr}
 		}
-		return errors.New(a.dialHint(a.dialErr.Error()))
+		return &textError{a.dialHint(a.dialErr.Error()), a.dialErr}
 	case strings.Contains(err.Error(), "server refused TLS connection"): // pgconn's startTLS has no typed error for it
 		a.stage = "tls"
 		return errTLSRefused

@@ -128,18 +128,18 @@ func (c *Conn) checkSession(want string) error {
 	}
 	switch {
 	case want == "read-write" && (standby || readOnly):
-		return errors.New("session is read-only")
+		return &textError{"session is read-only", errSessionKind}
 	case want == "read-only" && !standby && !readOnly:
-		return errors.New("session is not read-only")
+		return &textError{"session is not read-only", errSessionKind}
 	case want == "primary" && standby:
-		return errors.New("server is in hot standby mode")
+		return &textError{"server is in hot standby mode", errSessionKind}
 	case want == "standby" && !standby:
-		return errors.New("server is not in hot standby mode")
+		return &textError{"server is not in hot standby mode", errSessionKind}
 	}
 	return nil
 }
 
-// joinAttempts puts the errors of all attempts on lines of their own, as libpq does.
+// attemptErrors puts the errors of all attempts on lines of their own, as libpq does.
 type attemptErrors []error
 
 func (e attemptErrors) Error() string {

@@ -7,47 +7,46 @@ import (
 
 // TarHandler receives what a TarReader finds. An error of it ends the parsing and is returned by Feed or Close.
 type TarHandler interface {
-	// TarHeader begins a member. h is valid until the next call of TarHeader.
-	TarHeader(h *TarHeader) error
-	// TarData gives bytes of a file's contents, as a slice of what was fed.
-	TarData(p []byte) error
-	// TarEnd ends the member; for a file all h.Size bytes were given.
-	TarEnd() error
+	// Header begins a member. h is valid until the next call of Header.
+	Header(h *TarHeader) error
+	// Data gives bytes of a file's contents, as a slice of what was fed.
+	Data(p []byte) error
+	// End ends the member; for a file all h.Size bytes were given.
+	End() error
 }
 
-// TarType is the type of a member.
-type TarType uint8
+// TarType is the type of a member, as the type flag of its header, so that string(t) names it in a message.
+type TarType byte
 
-// The types that a base backup has; TarOther is a hard link, a device and the like, which a server never sends.
+// The types that a base backup has. Another one, a hard link or a device, is never sent by a server.
 const (
-	TarFile TarType = iota + 1
-	TarDirectory
-	TarSymlink
-	TarOther
+	TarRegular   TarType = '0' // also for the flags '7' and zero byte
+	TarDirectory TarType = '5'
+	TarSymlink   TarType = '2'
 )
 
 // TarHeader describes a member.
 type TarHeader struct {
-	// Name is the path of the member: no "./" at its beginning, no "." elements, no doubled and no trailing slash. "" is the directory itself.
+	// Name is RawName without "./" at its beginning and slashes at its end; "" is the directory itself.
 	Name string
 	// RawName is the name as the archive has it.
 	RawName string
-	// Unsafe says why Name must not be joined to a directory: ErrTarAbsolute or ErrTarDotDot; nil when it may. PolarDB 15 sends such names: the status
-	// file of a WAL segment has an absolute path there.
-	Unsafe error
-	Type   TarType
-	Size   int64  // bytes of contents; 0 for all but files
-	Mode   uint32 // permission bits. PolarDB on PFS sends 0777 for all
-	UID    uint32
-	GID    uint32
-	MTime  int64  // seconds of Unix time
-	Link   string // target of a symbolic link
+	// Unsafe says why Name must not be joined to a directory: ErrTarAbsolute or ErrTarElement; nil when it may. PolarDB 15 sends such names: the status
+	// file of a fetched WAL segment has its path on the source there, as "/nvme1n1/…" or "file-dio:///…".
+	Unsafe  error
+	Type    TarType
+	Size    int64  // bytes of contents; 0 for all but files
+	Mode    uint32 // permission bits. PolarDB on PFS sends 0777 for all
+	UID     uint32
+	GID     uint32
+	ModTime int64  // seconds of Unix time
+	Link    string // target of a symbolic link
 }
 
 // Reasons for TarHeader.Unsafe.
 var (
 	ErrTarAbsolute = errors.New("absolute path in the archive")
-	ErrTarDotDot   = errors.New("path with \"..\" in the archive")
+	ErrTarElement  = errors.New("path with an element that is \"..\", \".\" or empty in the archive")
 )
 
 // ErrTarFormat is in every error about a malformed archive.
@@ -125,7 +124,7 @@ func (t *TarReader) step(p []byte) (int, error) {
 	case tarData:
 		n := int(min(int64(len(p)), t.left))
 		t.left -= int64(n)
-		if err := t.h.TarData(p[:n:n]); err != nil || t.left > 0 {
+		if err := t.h.Data(p[:n:n]); err != nil || t.left > 0 {
 			return n, err
 		}
 		return n, t.endMember()
@@ -171,7 +170,7 @@ func (t *TarReader) skipPadding() {
 
 func (t *TarReader) endMember() error {
 	t.skipPadding()
-	return t.h.TarEnd()
+	return t.h.End()
 }
 
 // beginMember parses a header block.
@@ -199,7 +198,7 @@ func (t *TarReader) beginMember(b []byte) error {
 	t.over = tarOverrides{}
 	t.left = t.header.Size
 	t.pad = -t.left & (tarBlock - 1)
-	if err := t.h.TarHeader(&t.header); err != nil {
+	if err := t.h.Header(&t.header); err != nil {
 		return err
 	}
 	if t.left == 0 {

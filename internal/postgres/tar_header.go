@@ -29,7 +29,7 @@ func parseTarHeader(b []byte, h *TarHeader) (typ byte, err error) {
 		{b[108:116], "user", 1<<32 - 1, func(v int64) { h.UID = uint32(v) }},
 		{b[116:124], "group", 1<<32 - 1, func(v int64) { h.GID = uint32(v) }},
 		{b[124:136], "size", maxTarSize, func(v int64) { h.Size = v }},
-		{b[136:148], "time", 1<<62 - 1, func(v int64) { h.MTime = v }},
+		{b[136:148], "time", 1<<62 - 1, func(v int64) { h.ModTime = v }},
 	}
 	for _, n := range numbers {
 		v, ok := tarNumber(n.field)
@@ -101,28 +101,28 @@ func cString(b []byte) string {
 
 // cleanTarName brings a name into the form of TarHeader.Name and says why it is unsafe.
 func cleanTarName(raw string) (name string, unsafe error) {
-	if strings.HasPrefix(raw, "/") {
-		unsafe = ErrTarAbsolute
+	name = raw
+	for strings.HasPrefix(name, "./") {
+		name = strings.TrimLeft(name[1:], "/")
 	}
-	elements := strings.Split(raw, "/")
-	kept := elements[:0]
-	for _, e := range elements {
-		switch e {
-		case "", ".":
-		case "..":
-			if unsafe == nil {
-				unsafe = ErrTarDotDot
-			}
-			kept = append(kept, e)
-		default:
-			kept = append(kept, e)
+	if trimmed := strings.TrimRight(name, "/"); trimmed != "" || name == "" {
+		name = trimmed
+	}
+	if name == "." {
+		name = ""
+	}
+	if strings.HasPrefix(name, "/") || strings.Contains(name, "://") {
+		return name, ErrTarAbsolute
+	}
+	if name == "" {
+		return "", nil
+	}
+	for _, e := range strings.Split(name, "/") {
+		if e == "" || e == "." || e == ".." {
+			return name, ErrTarElement
 		}
 	}
-	name = strings.Join(kept, "/")
-	if strings.HasPrefix(raw, "/") {
-		name = "/" + name
-	}
-	return name, unsafe
+	return name, nil
 }
 
 // tarOverrides are what extension headers say about the next member.
@@ -144,24 +144,18 @@ func (o *tarOverrides) finish(h *TarHeader, typ byte) {
 		h.Size = o.size
 	}
 	if o.hasTime {
-		h.MTime = o.mtime
+		h.ModTime = o.mtime
 	}
 	h.Name, h.Unsafe = cleanTarName(h.RawName)
+	h.Type = TarType(typ)
 	switch typ {
 	case '0', 0, '7':
-		h.Type = TarFile
+		h.Type = TarRegular
 		if strings.HasSuffix(h.RawName, "/") { // as the oldest format has it
-			h.Type = TarDirectory
+			h.Type, h.Size = TarDirectory, 0
 		}
-	case '5':
-		h.Type = TarDirectory
-	case '2':
-		h.Type = TarSymlink
-	default:
-		h.Type = TarOther
-	}
-	if h.Type == TarDirectory || h.Type == TarSymlink || typ == '1' || typ == '3' || typ == '4' || typ == '6' {
-		h.Size = 0 // such a member has no contents, whatever the field says
+	case '1', '2', '3', '4', '5', '6': // such a member has no contents, whatever the field says
+		h.Size = 0
 	}
 	if h.Type != TarSymlink {
 		h.Link = ""
