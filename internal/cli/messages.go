@@ -13,23 +13,25 @@ import (
 // "progname: text", "progname: error: text", "progname: hint: text". Its methods
 // may be called from several goroutines; a line is written in one piece.
 type Messages struct {
-	argv0   string
-	prog    string
-	verbose bool
-	colors  palette
+	argv0    string
+	prog     string
+	verbose  bool
+	terminal bool
+	colors   palette
 
 	mu    sync.Mutex
 	w     io.Writer
-	major int // of the server; 0 while it is not known
-	line  *Progress
+	major int  // of the server; 0 while it is not known
+	open  bool // a line that updates stands on the terminal
 }
 
 // NewMessages prints to w for the program that was called as argv0. Colours
 // follow PG_COLOR and PG_COLORS of the environment.
 func NewMessages(w io.Writer, argv0 string, verbose bool) *Messages {
+	terminal := IsTerminal(w)
 	return &Messages{
 		argv0: argv0, prog: ProgName(argv0), verbose: verbose, w: w,
-		colors: newPalette(os.LookupEnv, IsTerminal(w)),
+		terminal: terminal, colors: newPalette(os.LookupEnv, terminal),
 	}
 }
 
@@ -128,11 +130,7 @@ func (m *Messages) WaitingForCheckpoint() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	end := "\n"
-	if IsTerminal(m.w) {
-		end = "\r"
-	}
-	fmt.Fprint(m.w, "waiting for checkpoint"+end)
+	m.update("waiting for checkpoint", false)
 }
 
 // part prints a line with its prefix, or without it where the original of the
@@ -158,8 +156,20 @@ func (m *Messages) locus() string { return paint(m.colors.locus, m.prog+": ") }
 func (m *Messages) put(prefix, text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.line != nil {
-		m.line.interrupt()
+	if m.open {
+		fmt.Fprint(m.w, "\n") // so that the message does not write over the line
+		m.open = false
 	}
 	fmt.Fprint(m.w, prefix+strings.TrimSuffix(text, "\n")+"\n")
+}
+
+// update prints a line that the next one replaces on a terminal, unless it is
+// the last. Called with the lock held.
+func (m *Messages) update(line string, last bool) {
+	m.open = m.terminal && !last
+	end := "\n"
+	if m.open {
+		end = "\r"
+	}
+	fmt.Fprint(m.w, line+end)
 }

@@ -138,8 +138,11 @@ func TestProgressOnATerminal(t *testing.T) {
 	m := messages(&b, false)
 	p := m.Progress()
 	now := time.Unix(100, 0)
-	p.terminal, p.now = true, func() time.Time { return now }
+	m.terminal, p.now = true, func() time.Time { return now }
 	at := func(kb int64) Position { return Position{DoneBytes: kb << 10, TotalKB: 4, Tablespaces: 1} }
+	m.WaitingForCheckpoint()
+	m.Notice("WARNING", "w", "", "")
+	m.WaitingForCheckpoint()
 	p.Report(at(1), false, false)
 	p.Report(at(2), false, false) // the same second: not shown
 	now = now.Add(time.Second)
@@ -147,7 +150,7 @@ func TestProgressOnATerminal(t *testing.T) {
 	m.Info("between")
 	p.Report(at(4), false, true)
 	m.Info("after")
-	want := "1/4 kB (25%), 0/1 tablespace\r3/4 kB (75%), 0/1 tablespace\r\npolar_basebackup: between\n4/4 kB (100%), 0/1 tablespace\npolar_basebackup: after\n"
+	want := "waiting for checkpoint\r\nWARNING:  w\nwaiting for checkpoint\r1/4 kB (25%), 0/1 tablespace\r3/4 kB (75%), 0/1 tablespace\r\npolar_basebackup: between\n4/4 kB (100%), 0/1 tablespace\npolar_basebackup: after\n"
 	if b.String() != want {
 		t.Errorf("got  %q\nwant %q", b.String(), want)
 	}

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
@@ -15,13 +14,9 @@ const progressFilename = 35
 // terminal one line that updates, elsewhere one line for each report. Make it with
 // [Messages.Progress]; its method may be called from several goroutines.
 type Progress struct {
-	m        *Messages
-	w        io.Writer
-	terminal bool
-	now      func() time.Time
-
-	last  time.Time
-	width int // of the line that stands on the terminal, 0 for none
+	m    *Messages
+	now  func() time.Time
+	last time.Time
 }
 
 // Position is how far a backup is.
@@ -34,13 +29,7 @@ type Position struct {
 }
 
 // Progress starts a progress line on the messages' output.
-func (m *Messages) Progress() *Progress {
-	p := &Progress{m: m, w: m.w, terminal: IsTerminal(m.w), now: time.Now}
-	m.mu.Lock()
-	m.line = p
-	m.mu.Unlock()
-	return p
-}
+func (m *Messages) Progress() *Progress { return &Progress{m: m, now: time.Now} }
 
 // Report prints the position, at most once a second unless force is set. The
 // last report of a backup has finished set, and ends the line.
@@ -52,24 +41,7 @@ func (p *Progress) Report(pos Position, force, finished bool) {
 		return
 	}
 	p.last = now
-	line := p.m.progressLine(pos, finished)
-	end := "\n"
-	if p.terminal && !finished {
-		end = "\r"
-		p.width = len(line)
-	} else {
-		p.width = 0
-	}
-	fmt.Fprint(p.w, line+end)
-}
-
-// interrupt moves below a line that stands on the terminal, so that a message
-// does not write over its beginning. Called with the lock held.
-func (p *Progress) interrupt() {
-	if p.width > 0 {
-		fmt.Fprint(p.w, "\n")
-		p.width = 0
-	}
+	p.m.update(p.m.progressLine(pos, finished), finished)
 }
 
 func (m *Messages) progressLine(pos Position, finished bool) string {

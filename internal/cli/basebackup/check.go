@@ -33,7 +33,7 @@ func (p *parser) checkOutput() error {
 		return p.usage("must specify output directory or backup target")
 	case p.given["pgdata"] && !noTarget:
 		return p.usage("cannot specify both output directory and backup target")
-	case !noTarget && o.Target == "":
+	case !noTarget && (o.Target == "" || o.Target[0] == ':'):
 		return p.usage("the backup target of -t/--target is empty")
 	case p.given["pgdata"] && o.Directory == "":
 		return p.usage("the output directory of -D/--pgdata is empty")
@@ -126,6 +126,9 @@ func (p *parser) checkReports() error {
 // server, says after.
 func (p *parser) checkForServer() error {
 	o := p.o
+	if o.Target == "client" { // only with a detail; else it is no target
+		return cli.Errorf("target \"client\" does not accept a target detail")
+	}
 	if o.Target != "" && o.WriteRecoveryConf {
 		return cli.Errorf("recovery configuration cannot be written when a backup target is used")
 	}

@@ -105,3 +105,27 @@ func TestHelpHasTheOriginalsLines(t *testing.T) {
 		}
 	}
 }
+
+// TestColorsLikeTheOriginal compares the bytes of coloured messages.
+func TestColorsLikeTheOriginal(t *testing.T) {
+	if _, err := os.Stat(original); err != nil {
+		t.Skipf("no original to compare with: %v", err)
+	}
+	for _, env := range [][2]string{{"always", ""}, {"auto", ""}, {"always", "error=4:note=5:locus=7"}, {"always", "warning=3"}, {"never", ""}} {
+		t.Setenv("PG_COLOR", env[0])
+		os.Unsetenv("PG_COLORS")
+		if env[1] != "" {
+			t.Setenv("PG_COLORS", env[1])
+		}
+		for _, args := range [][]string{{}, {"-q"}, {"-D", "x", "-r", "q"}} {
+			cmd := exec.Command(original, args...)
+			var theirs, out, ours bytes.Buffer
+			cmd.Stderr = &theirs
+			cmd.Run()
+			Start(append([]string{original}, args...), &out, &ours)
+			if ours.String() != theirs.String() {
+				t.Errorf("%v %q:\n  ours   %q\n  theirs %q", env, args, ours.String(), theirs.String())
+			}
+		}
+	}
+}

@@ -146,6 +146,8 @@ func TestRefusals(t *testing.T) {
 	for line, want := range map[string]string{
 		"-t|":                                  "the backup target of -t/--target is empty",
 		"-D|":                                  "the output directory of -D/--pgdata is empty",
+		"-t|:|-Xn":                             "the backup target of -t/--target is empty",
+		"-t|client:x|-Xn":                      `target "client" does not accept a target detail`,
 		"-D|d|-S|":                             "the replication slot name of -S/--slot is empty",
 		"-t|blackhole|-Xn|-R":                  "recovery configuration cannot be written when a backup target is used",
 		"-D|d|-l|" + strings.Repeat("l", 1025): "backup label too long (max 1024 bytes)",
