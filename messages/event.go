@@ -3,8 +3,6 @@ package messages
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -36,7 +34,8 @@ const (
 	EventNote           EventType = "note"
 )
 
-// EventVersion is the schema version of the events that this program writes. A reader refuses a higher one.
+// EventVersion is the schema version of the events that this program writes. A reader refuses a higher one. It rises when a field changes its
+// meaning; a new field or a new type alone does not need that.
 const EventVersion = 1
 
 // Event is one immutable record of a backup's log.
@@ -44,78 +43,49 @@ type Event struct {
 	Type     EventType       `json:"type"`
 	Version  int             `json:"version"`
 	Backup   string          `json:"backup"`
-	Stage    string          `json:"stage"`
-	Instance string          `json:"instance"`
-	Time     time.Time       `json:"time"`
-	Fence    uint64          `json:"fence,omitempty"`
-	Data     json.RawMessage `json:"data,omitempty"`
+	Stage    string          `json:"stage"`           // who wrote it: a stage, or a command
+	Instance string          `json:"instance"`        // which process of that stage
+	Time     time.Time       `json:"time"`            // the writer's clock; the order is that of the log
+	Fence    uint64          `json:"fence,omitempty"` // the writer's lease revision; 0 without a lease
+	Data     json.RawMessage `json:"data,omitempty"`  // the structure of the type
 }
 
-// NewEvent makes an event of one of the data structures of this package. The log fills in the rest.
+// NewEvent makes an event of one of the data structures of this package; nil is no data. Whoever writes it into the log fills in the rest.
 func NewEvent(t EventType, data any) Event {
+	e := Event{Type: t, Version: EventVersion}
+	if data == nil {
+		return e
+	}
 	b, err := json.Marshal(data)
 	if err != nil {
-		// The structures of this package hold nothing that cannot be marshalled.
-		b = []byte("{}")
+		// A programming error. This text is no JSON, so the event cannot be marshalled either: it never gets into a log without its data.
+		b = []byte(err.Error())
 	}
-	return Event{Type: t, Version: EventVersion, Data: b}
+	e.Data = b
+	return e
 }
 
-// Decode reads the event's data into a structure.
+// Decode reads the event's data into v, a pointer to the structure of the event's type. Fields that v does not have are left out: a later
+// program may add some without a new version. The error wraps ErrBadPayload.
 func (e Event) Decode(v any) error {
 	if err := json.Unmarshal(e.Data, v); err != nil {
-		return fmt.Errorf("event %q of backup %q: %w", e.Type, e.Backup, err)
+		return fmt.Errorf("event %q of backup %q: %w: %w", e.Type, e.Backup, ErrBadPayload, err)
 	}
 	return nil
 }
 
-// ParseEvent reads one event. An event of a newer schema is ErrFutureVersion.
+// ParseEvent reads one event. An event of a newer schema is ErrFutureVersion; what is no event is ErrBadPayload. A type that this program does
+// not know is no error: those who fold events pass over it.
 func ParseEvent(b []byte) (Event, error) {
 	var e Event
 	if err := json.Unmarshal(b, &e); err != nil {
-		return e, fmt.Errorf("event: %w", err)
+		return Event{}, fmt.Errorf("event: %w: %w", ErrBadPayload, err)
 	}
 	if e.Version > EventVersion {
 		return e, fmt.Errorf("event %q has schema version %d: %w", e.Type, e.Version, ErrFutureVersion)
 	}
-	if e.Type == "" {
-		return e, fmt.Errorf("event without a type: %w", ErrBadPayload)
+	if e.Type == "" || e.Version < 1 {
+		return e, fmt.Errorf("event of type %q, version %d: %w", e.Type, e.Version, ErrBadPayload)
 	}
 	return e, nil
-}
-
-// LSN is a position in the WAL, in JSON as PostgreSQL prints it: "16/B374D848".
-type LSN uint64
-
-func (l LSN) String() string { return fmt.Sprintf("%X/%X", uint32(l>>32), uint32(l)) }
-
-// MarshalText implements encoding.TextMarshaler.
-func (l LSN) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (l *LSN) UnmarshalText(b []byte) error {
-	hi, lo, ok := strings.Cut(string(b), "/")
-	h, err1 := strconv.ParseUint(hi, 16, 32)
-	o, err2 := strconv.ParseUint(lo, 16, 32)
-	if !ok || err1 != nil || err2 != nil {
-		return fmt.Errorf("%q is not an LSN", b)
-	}
-	*l = LSN(h<<32 | o)
-	return nil
-}
-
-// Duration is a time span, in JSON as seconds.
-type Duration time.Duration
-
-// MarshalJSON implements json.Marshaler.
-func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(d).Seconds()) }
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (d *Duration) UnmarshalJSON(b []byte) error {
-	var s float64
-	if err := json.Unmarshal(b, &s); err != nil {
-		return err
-	}
-	*d = Duration(s * float64(time.Second))
-	return nil
 }

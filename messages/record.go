@@ -2,32 +2,23 @@ package messages
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
-	"strings"
+	"slices"
 )
 
-// Kind says what a record is.
+// Kind says what a record is, and by that what its fields mean.
 type Kind uint8
 
 const (
-	KindData      Kind = 1 // bytes of a file
-	KindDirectory Kind = 2
-	KindSymlink   Kind = 3 // Payload is the target
-	KindSeal      Kind = 4 // the end of a file: Size is final, Offset is how many bytes its parts cover, CRC the file's CRC32C (index only)
+	KindData      Kind = 1 // bytes of a file: Offset, RawLen, CRC, Hash of the raw chunk; Size is the whole file's as known now
+	KindDirectory Kind = 2 // Path, Mode
+	KindSymlink   Kind = 3 // Payload is the link's target
+	KindSeal      Kind = 4 // the end of a file: Size is final, Offset is how many bytes its parts cover, CRC the file's CRC32C and Payload its digest (index only)
 	KindRemove    Kind = 5 // the path must not exist in the target
-	KindPart      Kind = 6 // index only: chunks that were published or found unchanged
-	KindEnd       Kind = 7 // a stage has published all of its session
-)
+	KindPart      Kind = 6 // index only: chunks that were published or found unchanged, from Offset on; Payload: see AppendPart
+	KindEnd       Kind = 7 // a stage has published all of its session; Path is EndPath
 
-// Codec says how the payload of a data record is compressed.
-type Codec uint8
-
-const (
-	CodecNone Codec = 0
-	CodecLZ4  Codec = 1 // LZ4 block
-	CodecZstd Codec = 2 // zstd frame
-	CodecZero Codec = 3 // no payload: RawLen zero bytes
+	// maxKind is the last one that this program knows: a higher one was written by a newer program.
+	maxKind = KindEnd
 )
 
 // Tree says below which directory of a target a path lies.
@@ -37,17 +28,22 @@ const (
 	TreeLocal  Tree = 0 // the data directory; PolarDB: the local one
 	TreeShared Tree = 1 // PolarDB's shared data directory
 	TreeWAL    Tree = 2 // where WAL segments are
+
+	maxTree = TreeWAL
 )
 
 const (
+	// MaxDigest is the longest payload of a seal, in bytes (SHA-512): in the index a seal may carry the digest that the manifest wants of the
+	// whole file.
+	MaxDigest = 64
 	// EndPath is the path of the record by which a stage says that it has published all of its session.
 	EndPath = "end-of-session"
 	// ChunkSize is the length and the alignment of chunks, in bytes.
 	ChunkSize = 256 << 10
-	// MaxChunkSize is the largest RawLen that a reader accepts.
+	// MaxChunkSize is the largest RawLen that a reader accepts, in bytes.
 	MaxChunkSize = 1 << 20
-	// MaxPath is the longest path, in bytes.
-	MaxPath = 1023
+	// MaxLink is the longest target of a symbolic link, in bytes: Linux' PATH_MAX is 4096 with the final NUL.
+	MaxLink = 4095
 	// HeaderSize is the length of a record's fixed part, in bytes.
 	HeaderSize = 84
 
@@ -56,60 +52,35 @@ const (
 
 var recordMagic = [4]byte{'P', 'C', 'C', 'K'}
 
-// Record is one unit of a chunk or index message. The meaning of its fields depends on Kind.
+// Record is one unit of a chunk or index message. The meaning of its fields depends on Kind; those without one are 0.
 type Record struct {
 	Kind    Kind
 	Codec   Codec
-	Flags   uint8
+	Flags   uint8 // KindSeal: 1 when its CRC is not known, see docs/messages.md; otherwise 0
 	Tree    Tree
-	Session uint32
-	Path    string // relative, slash-separated; see ValidPath
-	Offset  int64  // bytes
-	Size    int64  // bytes of the whole file, -1 when not known yet
-	RawLen  uint32 // bytes of the chunk before compression
-	CRC     uint32 // CRC32C of the raw bytes
-	Mode    uint32 // permission bits; 0 when the source has none to take over
-	MTime   int64  // seconds since 1970
-	UID     uint32
-	GID     uint32
+	Session uint32   // from 1
+	Path    string   // relative, slash-separated; see ValidPath
+	Offset  int64    // bytes
+	Size    int64    // bytes of the whole file, -1 when not known yet
+	RawLen  uint32   // bytes of the chunk before compression
+	CRC     uint32   // CRC32C of the raw bytes
+	Mode    uint32   // permission bits; 0 when the source has none to take over
+	MTime   int64    // seconds since 1970; 0 when not known
+	UID     uint32   // as the source has it; used by tar targets only
+	GID     uint32   // likewise
 	Hash    [16]byte // Hash128 of the raw bytes
 	Payload []byte   // aliases the message after reading
 }
 
-// Errors of the decoders. They are wrapped with where and what.
-var (
-	ErrBadMagic      = errors.New("not a polarcast record")
-	ErrFutureVersion = errors.New("written by a newer polarcast: update this one")
-	ErrTruncated     = errors.New("message ends too early")
-	ErrBadHeader     = errors.New("header is damaged")
-	ErrBadPath       = errors.New("path does not stay inside of the data directory")
-	ErrTooLarge      = errors.New("longer than any polarcast writes")
-	ErrChecksum      = errors.New("CRC32C does not match")
-	ErrBadPayload    = errors.New("payload is damaged")
-)
-
-// ValidPath refuses paths that could lead out of a tree: absolute ones, and those with empty, "." or ".." elements.
-func ValidPath(p string) error {
-	if p == "" || len(p) > MaxPath || strings.IndexByte(p, 0) >= 0 {
-		return fmt.Errorf("%w: %q", ErrBadPath, p)
-	}
-	for from := 0; from <= len(p); {
-		end := strings.IndexByte(p[from:], '/')
-		if end < 0 {
-			end = len(p) - from
-		}
-		switch p[from : from+end] {
-		case "", ".", "..":
-			return fmt.Errorf("%w: %q", ErrBadPath, p)
-		}
-		from += end + 1
-	}
-	return nil
-}
-
-// AppendRecord appends r to a message.
+// AppendRecord appends r to a message, with r.Payload as it is. The target of a symbolic link gets its CRC here.
 func AppendRecord(dst []byte, r *Record) []byte {
+	if r.Kind == KindSymlink {
+		link := *r
+		link.CRC = CRC32C(link.Payload)
+		r = &link
+	}
 	at := len(dst)
+	dst = slices.Grow(dst, HeaderSize+len(r.Path)+len(r.Payload))
 	dst = appendHeader(dst, r)
 	dst = append(dst, r.Payload...)
 	finishHeader(dst, at, r, len(r.Payload))
