@@ -111,6 +111,8 @@ func TestColorsLikeTheOriginal(t *testing.T) {
 	if _, err := os.Stat(original); err != nil {
 		t.Skipf("no original to compare with: %v", err)
 	}
+	t.Setenv("LC_ALL", "C")
+	t.Setenv("PG_COLORS", "") // restored at the end
 	for _, env := range [][2]string{{"always", ""}, {"auto", ""}, {"always", "error=4:note=5:locus=7"}, {"always", "warning=3"}, {"never", ""}} {
 		t.Setenv("PG_COLOR", env[0])
 		os.Unsetenv("PG_COLORS")
