@@ -83,7 +83,7 @@ type Options struct {
 	// PolarDB's shared storage
 	PolarData     string // --polardata; empty for <directory>/polar_shared_data
 	PolarDiskName string // --polar_disk_name or --polar_disk_home: the PBD; empty for a plain directory
-	PolarHostID   int    // 1..254 with PolarDiskName, else 0
+	PolarHostID   int    // --polar_host_id, 1..254: to mount the disk, and polar_hostid of a node; 0 when not given
 	PolarCluster  string // --polar_storage_cluster_name; empty for the SDK's default
 	PFSDLibrary   string // --pfsd-lib; empty to look for it
 	ForceMount    bool   // --force-mount
