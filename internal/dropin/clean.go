@@ -13,7 +13,7 @@ import (
 )
 
 // failed leaves the target as its user expects it after an error: ready to be continued, or cleaned up.
-func (r *run) failed() error {
+func (r *backup) failed(cause error) error {
 	defer r.close()
 	if r.stdout() {
 		return nil
@@ -23,7 +23,7 @@ func (r *run) failed() error {
 	case r.o.NoClean:
 		r.o.UI.Info("data directory \"%s\" not removed at user's request", r.o.Target.Dir)
 		return nil
-	case !r.o.NoResume && r.final.Prepared != nil:
+	case !r.o.NoResume && r.o.Tar == nil && r.final.Session() != nil && !errors.Is(cause, target.ErrNotEmpty):
 		r.o.UI.Info("the interrupted backup is kept in \"%s\": run the same command again to continue it, or with --no-resume to start over", r.o.Target.Dir)
 		return nil
 	}
@@ -31,7 +31,7 @@ func (r *run) failed() error {
 }
 
 // abandon removes a directory that nothing was written to yet.
-func (r *run) abandon() error {
+func (r *backup) abandon() error {
 	if r.o.NoClean {
 		return nil
 	}
@@ -41,7 +41,7 @@ func (r *run) abandon() error {
 }
 
 // clean removes what the backup created and nothing else. The data directory goes last: it holds the event log that says what else there is.
-func (r *run) clean(opened *messages.TargetOpened) error {
+func (r *backup) clean(opened *messages.TargetOpened) error {
 	if r.client != nil && r.server == nil {
 		if err := r.client.RemoveBackup(context.Background(), r.id); err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 
 // narrator turns events into the lines that pg_basebackup prints.
 type narrator struct {
-	r *run
+	r *backup
 
 	mu     sync.Mutex
 	slot   *messages.SlotReady

@@ -36,8 +36,8 @@ type Options struct {
 	StatusInterval time.Duration
 	// OldManifest is the manifest that an incremental backup builds on.
 	OldManifest func() (tablespace.ManifestFile, error)
-	// NewSink replaces the sink for the target's format.
-	NewSink func(*target.Layout) (storage.Sink, error)
+	// Tar says how archives are written when the target's format is tar.
+	Tar *storage.TarOptions
 	// NATS is used instead of an embedded server when its URLs are set.
 	NATS pipeline.ClientOptions
 	// ServerTarget runs the backup on the server (--target): no data comes here.
@@ -53,6 +53,10 @@ type Options struct {
 
 // UI is how a run speaks to its user. The methods are called from several goroutines.
 type UI interface {
+	// ServerVersion tells the source's server_version_num: the wording of lines depends on it.
+	ServerVersion(num int)
+	// WaitingForCheckpoint is called before the source is asked to begin.
+	WaitingForCheckpoint()
 	// Verbose prints a line that is only shown with -v.
 	Verbose(format string, args ...any)
 	// Info prints a line that is always shown.

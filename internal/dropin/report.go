@@ -56,7 +56,7 @@ type Seconds struct {
 }
 
 // report writes the summary, good or bad.
-func (r *run) report(runErr error) error {
+func (r *backup) report(runErr error) error {
 	if r.o.Report == "" {
 		return nil
 	}

@@ -24,8 +24,8 @@ const targetName = "main"
 // ErrChecksums says that the backup is complete and kept, but that the server found damaged pages.
 var ErrChecksums = errors.New("checksum error occurred")
 
-// run is one backup on its way.
-type run struct {
+// backup is one backup on its way.
+type backup struct {
 	o        Options
 	id       string
 	env      stages.Env
@@ -45,7 +45,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	r := &run{o: o, started: time.Now()}
+	r := &backup{o: o, started: time.Now()}
 	r.phases.start = r.started
 	defer func() {
 		if e := r.report(err); e != nil {
@@ -65,13 +65,13 @@ func Run(ctx context.Context, o Options) (err error) {
 	err = r.stages(ctx)
 	r.final, _ = r.client.Log(r.id).State(context.WithoutCancel(ctx))
 	if err != nil {
-		return errors.Join(err, r.failed())
+		return errors.Join(err, r.failed(err))
 	}
 	return r.complete()
 }
 
 // identify asks the source what it is. Nothing is written before it has answered.
-func (r *run) identify(ctx context.Context) error {
+func (r *backup) identify(ctx context.Context) error {
 	conn, err := r.o.Connect(ctx)
 	if err != nil {
 		return err
@@ -81,18 +81,19 @@ func (r *run) identify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.o.UI.ServerVersion(r.prepared.ServerVersion)
 	return r.checkServer()
 }
 
 // modes returns the modes of files and directories, as the source has them.
-func (r *run) modes() (file, dir fs.FileMode) {
+func (r *backup) modes() (file, dir fs.FileMode) {
 	return stages.FileModes(pipeline.State{Prepared: &r.prepared})
 }
 
-func (r *run) stdout() bool { return r.o.Target.Dir == "-" }
+func (r *backup) stdout() bool { return r.o.Target.Dir == "-" }
 
 // open finds or makes the directory, the server and the backup.
-func (r *run) open(ctx context.Context) error {
+func (r *backup) open(ctx context.Context) error {
 	_, dirMode := r.modes()
 	if r.stdout() {
 		tmp, err := os.MkdirTemp("", "polar_basebackup-")
@@ -136,7 +137,7 @@ func (r *run) open(ctx context.Context) error {
 }
 
 // begin starts the server and registers a new backup.
-func (r *run) begin(ctx context.Context) error {
+func (r *backup) begin(ctx context.Context) error {
 	if r.id == "" {
 		r.id = newID()
 	}
@@ -153,7 +154,7 @@ func (r *run) begin(ctx context.Context) error {
 const chunkStreamBytes = 64 << 20
 
 // reopen continues the interrupted backup that a directory holds, or removes it.
-func (r *run) reopen(ctx context.Context, owner string) error {
+func (r *backup) reopen(ctx context.Context, owner string) error {
 	r.id = owner
 	if err := r.connect(ctx); err != nil {
 		return err
@@ -162,7 +163,7 @@ func (r *run) reopen(ctx context.Context, owner string) error {
 	if err != nil {
 		return err
 	}
-	if r.o.NoResume || st.Requested == nil {
+	if r.o.NoResume || st.Requested == nil || r.o.Tar != nil { // archives are written from front to back: they are begun again
 		return r.restart(ctx, st)
 	}
 	if st.Requested.Fingerprint != r.o.Fingerprint {
@@ -182,7 +183,7 @@ func (r *run) reopen(ctx context.Context, owner string) error {
 }
 
 // restart removes what the interrupted backup created and begins a new one.
-func (r *run) restart(ctx context.Context, st pipeline.State) error {
+func (r *backup) restart(ctx context.Context, st pipeline.State) error {
 	opened := st.Targets[targetName].Opened
 	r.client.Close()
 	r.server.Shutdown()
@@ -196,7 +197,7 @@ func (r *run) restart(ctx context.Context, st pipeline.State) error {
 }
 
 // connect starts the embedded server, or connects to the one that was named.
-func (r *run) connect(ctx context.Context) error {
+func (r *backup) connect(ctx context.Context) error {
 	opts := r.o.NATS
 	if len(opts.URLs) == 0 {
 		s, err := pipeline.StartServer(pipeline.ServerOptions{StoreDir: r.storeDir, Logger: r.o.Logger})
@@ -216,7 +217,7 @@ func (r *run) connect(ctx context.Context) error {
 }
 
 // close stops the server and forgets the client.
-func (r *run) close() {
+func (r *backup) close() {
 	if r.client != nil {
 		r.client.Close()
 	}
@@ -229,7 +230,7 @@ func (r *run) close() {
 }
 
 // complete removes what only the run needed.
-func (r *run) complete() error {
+func (r *backup) complete() error {
 	if r.server == nil && r.client != nil {
 		// A server of its own keeps the event log as history; the streams are not needed any more.
 		if err := r.client.DropStreams(context.Background(), r.id); err != nil {

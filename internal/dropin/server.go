@@ -12,7 +12,7 @@ import (
 )
 
 // checkServer refuses what this server cannot do, in pg_basebackup's words.
-func (r *run) checkServer() error {
+func (r *backup) checkServer() error {
 	v, q := r.prepared.ServerVersion, &r.o.Request
 	if v < 130000 {
 		q.Options.Manifest = "no" // manifests are new in 13, as pg_basebackup has it
@@ -29,7 +29,7 @@ func (r *run) checkServer() error {
 }
 
 // serverTarget has the server keep the backup (--target): no data comes here, so no pipeline is needed.
-func (r *run) serverTarget(ctx context.Context) error {
+func (r *backup) serverTarget(ctx context.Context) error {
 	conn, err := r.o.Connect(ctx)
 	if err != nil {
 		return err

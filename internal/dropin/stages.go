@@ -12,20 +12,24 @@ import (
 	"polarcast/stages/node"
 	"polarcast/stages/storage"
 	"polarcast/stages/tablespace"
+	"polarcast/stages/target"
 	"polarcast/stages/wal"
 )
 
 // stages runs the five stages until the backup is complete or one of them fails.
-func (r *run) stages(ctx context.Context) error {
+func (r *backup) stages(ctx context.Context) error {
 	o := &r.o
 	o.Target.Name = targetName
-	st := storage.Config{Env: r.env, Target: o.Target, Sync: o.Sync, NewSink: o.NewSink}
-	sequential := o.NewSink != nil
+	st := storage.Config{Env: r.env, Target: o.Target, Sync: o.Sync}
+	sequential := o.Tar != nil
+	if sequential {
+		st.NewSink = r.tarSink
+	}
 	parts := map[string]interface{ Run(context.Context) error }{
 		"checkpoint": checkpoint.New(checkpoint.Config{Env: r.env, Connect: o.Connect}),
 		"tablespace": tablespace.New(tablespace.Config{Env: r.env, Connect: o.Connect, OldManifest: o.OldManifest, Strict: sequential,
 			SpillDir: r.storeDir}),
-		"wal":     wal.New(wal.Config{Env: r.env, Connect: o.Connect, StatusInterval: o.StatusInterval}),
+		"wal":     wal.New(wal.Config{Env: r.env, Connect: o.Connect, StatusInterval: o.StatusInterval, Strict: sequential}),
 		"storage": storage.New(st),
 		"node":    node.New(node.Config{Env: r.env, Storage: st, Settings: o.Settings, KeepMarker: true, OnPhase: r.phase}),
 	}
@@ -61,10 +65,20 @@ func (r *run) stages(ctx context.Context) error {
 	return err
 }
 
+// tarSink makes the sink of archives, with the recovery settings in them.
+func (r *backup) tarSink(l *target.Layout) (storage.Sink, error) {
+	t := *r.o.Tar
+	t.Inject = r.o.Settings.RecoveryFiles(r.prepared.ServerVersion)
+	if r.stdout() {
+		t.Out = r.o.Stdout
+	}
+	return storage.NewTarSink(l, r.o.Sync, t), nil
+}
+
 var errDone = errors.New("done")
 
 // follow tells the user what happens, from the event log and the progress reports, until the returned function is called.
-func (r *run) follow(ctx context.Context) func() {
+func (r *backup) follow(ctx context.Context) func() {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	v := &narrator{r: r}
@@ -78,6 +92,7 @@ func (r *run) follow(ctx context.Context) func() {
 	}()
 	go func() { _ = r.client.WatchProgress(ctx, r.id, v.progress) }()
 	r.o.UI.Verbose("initiating base backup, waiting for checkpoint to complete")
+	r.o.UI.WaitingForCheckpoint()
 	return func() {
 		// The last events are told by this goroutine's reading, which is only a moment behind.
 		time.AfterFunc(2*time.Second, cancel)
@@ -89,7 +104,7 @@ func (r *run) follow(ctx context.Context) func() {
 }
 
 // phase tells the user what the node stage does.
-func (r *run) phase(p node.Phase) {
+func (r *backup) phase(p node.Phase) {
 	switch p {
 	case node.PhaseSync:
 		r.o.UI.Verbose("syncing data to disk ...")

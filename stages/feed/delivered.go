@@ -22,6 +22,9 @@ func (d *Done) Covers(offset int64, n int) bool {
 	return d != nil && int(d.chunks[offset]) == n && n > 0
 }
 
+// Any reports whether anything of the file was published.
+func (d *Done) Any() bool { return d != nil && len(d.chunks) > 0 }
+
 // LoadDone reads from the index which chunks of some files were published in a session: what a process that was killed has already read.
 func LoadDone(ctx context.Context, c *pipeline.Client, backup string, session uint32, keys []uint64) (map[uint64]*Done, error) {
 	out := make(map[uint64]*Done, len(keys))

@@ -57,3 +57,21 @@ func (f *Feed) Mark(fn func()) error {
 	}
 	return f.Flush()
 }
+
+// Plus returns the sum of what two feeds have done; positions are the later ones.
+func (t Totals) Plus(o Totals) Totals {
+	t.Files += o.Files
+	t.Chunks += o.Chunks
+	t.ReadBytes += o.ReadBytes
+	t.PublishedBytes += o.PublishedBytes
+	t.UnchangedByte += o.UnchangedByte
+	t.SentBytes += o.SentBytes
+	t.ConfirmedBytes += o.ConfirmedBytes
+	t.ChunkSeq, t.IndexSeq = max(t.ChunkSeq, o.ChunkSeq), max(t.IndexSeq, o.IndexSeq)
+	t.Sealed += o.Sealed
+	t.SealedSize += o.SealedSize
+	for i := range t.SealDigest {
+		t.SealDigest[i] ^= o.SealDigest[i]
+	}
+	return t
+}

@@ -9,6 +9,7 @@ import (
 	"polarcast/internal/postgres"
 	"polarcast/pfs"
 	"polarcast/pipeline"
+	"polarcast/stages/storage"
 	"polarcast/stages/target"
 )
 
@@ -27,8 +28,9 @@ type Settings struct {
 	Kind Kind
 	// WriteRecoveryConf is pg_basebackup's --write-recovery-conf.
 	WriteRecoveryConf bool
-	// ConnInfo is the connection string that the node follows the source with; it may hold a password and never enters the event log.
-	ConnInfo string
+	// ConnInfo returns the connection string that a node of a server version follows the source with. It may hold a password and never
+	// enters the event log.
+	ConnInfo func(serverVersion int) string
 	// Slot is the slot that the node uses on the source; "" for none.
 	Slot string
 }
@@ -38,15 +40,35 @@ func (s Settings) apply(_ context.Context, st pipeline.State, l *target.Layout) 
 	if !s.WriteRecoveryConf {
 		return nil
 	}
-	content := postgres.RecoveryConfig(st.Prepared.ServerVersion, s.ConnInfo, s.Slot)
 	mode := l.Config().FileMode
-	if st.Prepared.ServerVersion < 120000 {
-		return writeFile(filepath.Join(l.Dir(), "recovery.conf"), content, mode)
+	for _, f := range s.RecoveryFiles(st.Prepared.ServerVersion) {
+		name := filepath.Join(l.Dir(), f.Name)
+		write := writeFile
+		if f.Append {
+			write = appendOnce
+		}
+		if err := write(name, f.Content, mode); err != nil {
+			return err
+		}
 	}
-	if err := appendOnce(filepath.Join(l.Dir(), "postgresql.auto.conf"), content, mode); err != nil {
-		return err
+	return nil
+}
+
+// RecoveryFiles returns the files that --write-recovery-conf adds to the data directory of a server version.
+func (s Settings) RecoveryFiles(version int) []storage.Injected {
+	if !s.WriteRecoveryConf {
+		return nil
 	}
-	return writeFile(filepath.Join(l.Dir(), "standby.signal"), "", mode)
+	name, appended, signal := postgres.RecoveryConfigFile(version)
+	conninfo := ""
+	if s.ConnInfo != nil {
+		conninfo = s.ConnInfo(version)
+	}
+	files := []storage.Injected{{Name: name, Append: appended, Content: postgres.RecoveryText(version, conninfo, s.Slot)}}
+	if signal != "" {
+		files = append(files, storage.Injected{Name: signal})
+	}
+	return files
 }
 
 // appendOnce adds content to the end of a file unless it ends with it already: the step may be done again after a kill.

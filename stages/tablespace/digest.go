@@ -1,23 +1,16 @@
 package tablespace
 
 import (
-	"crypto/sha256"
-	"crypto/sha512"
 	"hash"
-	"strings"
+
+	"polarcast/internal/postgres"
 )
 
-// digest returns the hash that the server's manifest uses for whole files, nil for CRC32C, which the feed computes anyway, and for none.
-func digest(algorithm string) func() hash.Hash {
-	switch strings.ToUpper(algorithm) {
-	case "SHA224":
-		return sha256.New224
-	case "SHA256":
-		return sha256.New
-	case "SHA384":
-		return sha512.New384
-	case "SHA512":
-		return sha512.New
+// manifestHash returns the hash that the server's manifest uses for whole files, nil for CRC32C, which the feed computes anyway, and for none.
+func manifestHash(algorithm string) func() hash.Hash {
+	a, err := postgres.ParseChecksumAlgorithm(algorithm)
+	if err != nil || a == postgres.ChecksumNone || a == postgres.ChecksumCRC32C {
+		return nil
 	}
-	return nil
+	return a.New
 }

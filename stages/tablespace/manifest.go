@@ -57,14 +57,14 @@ func prefix(d []byte) uint64 {
 
 func (c *manifestCheck) feed(p []byte) error {
 	c.present = true
-	if err := c.reader.Feed(p); err != nil {
+	if _, err := c.reader.Write(p); err != nil {
 		return fmt.Errorf("the server's backup manifest: %w", err)
 	}
 	return nil
 }
 
 // file is called for every entry of the manifest.
-func (c *manifestCheck) file(m postgres.ManifestFile) error {
+func (c *manifestCheck) file(m *postgres.ManifestFile) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// PolarDB lists the files of both trees without saying which tree they are in, so some names come twice: either may match.
@@ -91,15 +91,15 @@ func (c *manifestCheck) file(m postgres.ManifestFile) error {
 	return fmt.Errorf("the server's backup manifest lists file \"%s\", which the server did not send", m.Path)
 }
 
-func (c *manifestCheck) compare(m postgres.ManifestFile, have fileSum) error {
+func (c *manifestCheck) compare(m *postgres.ManifestFile, have fileSum) error {
 	if m.Size != have.size {
 		return fmt.Errorf("file \"%s\" has %d bytes, but the server's backup manifest says %d", m.Path, have.size, m.Size)
 	}
-	if m.Algorithm == "" || len(m.Checksum) == 0 {
+	if m.Algorithm == postgres.ChecksumNone {
 		return nil
 	}
 	want := uint64(0)
-	if m.Algorithm == "CRC32C" {
+	if m.Algorithm == postgres.ChecksumCRC32C {
 		if len(m.Checksum) != 4 {
 			return fmt.Errorf("the server's backup manifest has a malformed checksum for file \"%s\"", m.Path)
 		}
@@ -124,7 +124,7 @@ func (c *manifestCheck) finish() error {
 	if !c.present {
 		return nil
 	}
-	if err := c.reader.Close(); err != nil {
+	if _, err := c.reader.Close(); err != nil {
 		return fmt.Errorf("the server's backup manifest: %w", err)
 	}
 	c.mu.Lock()

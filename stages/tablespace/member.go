@@ -11,23 +11,25 @@ import (
 // Header begins one member of an archive.
 func (r *reader) Header(h *postgres.TarHeader) error {
 	r.skip = false
-	name := strings.TrimSuffix(strings.TrimPrefix(h.Name, "./"), "/")
-	if name == "" || name == "." {
+	if h.Name == "" {
 		r.skip = true
 		return nil
 	}
-	if dropped(name) {
-		// PolarDB 15 names the archive status of fetched WAL by its place on the source: file-dio:///…/pg_wal/archive_status/….done, or an
-		// absolute path on PFS. It says nothing that a new node needs.
-		r.skip = true
-		return nil
+	if h.Unsafe != nil {
+		if strings.Contains(h.RawName, "/archive_status/") {
+			// PolarDB 15 names the archive status of fetched WAL by its place on the source: file-dio:///…/pg_wal/archive_status/….done, or an
+			// absolute path on PFS. It says nothing that a new node needs.
+			r.skip = true
+			return nil
+		}
+		return fmt.Errorf("the server sent a file named %q, which does not stay inside of the data directory: %w", h.RawName, h.Unsafe)
 	}
-	path := r.prefix + name
+	path := r.prefix + h.Name
 	if err := messages.ValidPath(path); err != nil {
-		return fmt.Errorf("the server sent a file named %q, which does not stay inside of the data directory: %w", h.Name, err)
+		return fmt.Errorf("the server sent a file named %q: %w", h.RawName, err)
 	}
 	r.at(path)
-	rec := messages.Record{Tree: r.tree, Path: path, Mode: uint32(h.Mode) & 0o7777, MTime: h.ModTime, UID: uint32(h.UID), GID: uint32(h.GID)}
+	rec := messages.Record{Tree: r.tree, Path: path, Mode: h.Mode & 0o7777, MTime: h.ModTime, UID: h.UID, GID: h.GID}
 	if r.tree == messages.TreeShared || (r.shared && rec.Mode == 0o777) {
 		rec.Mode = 0 // PFS shows every file as 0777: the target's own modes are right
 	}
@@ -46,12 +48,6 @@ func (r *reader) Header(h *postgres.TarHeader) error {
 		return r.feed.StartFile(rec, h.Size)
 	}
 	return fmt.Errorf("the server sent %q as a member of type %q, which a base backup does not have", h.Name, string(h.Type))
-}
-
-// dropped reports whether a member is the status file of a fetched WAL segment under its name on the source.
-func dropped(name string) bool {
-	absolute := strings.HasPrefix(name, "/") || strings.Contains(name, "://")
-	return absolute && strings.Contains(name, "/archive_status/")
 }
 
 // Data adds bytes of the current member.

@@ -127,7 +127,7 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postg
 	codec, level := messages.ParseCodec(st.Requested.Codec)
 	fd, err := feed.New(ctx, feed.Config{
 		Client: s.cfg.Client, Backup: s.cfg.Backup, Session: n, Subject: pipeline.SubjectData, Codec: codec, Level: level,
-		Workers: s.cfg.Workers, Prior: prior, Digest: digest(st.Requested.Options.ManifestChecksums), OnSeal: check.sealed,
+		Workers: s.cfg.Workers, Prior: prior, Digest: manifestHash(st.Requested.Options.ManifestChecksums), OnSeal: check.sealed,
 		Throttle: s.cfg.Throttle, Strict: s.cfg.Strict,
 	})
 	if err != nil {

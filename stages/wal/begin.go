@@ -55,7 +55,7 @@ func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.Stat
 		}
 	}
 	fd, err := feed.New(s.ctx, feed.Config{Client: s.cfg.Client, Backup: s.cfg.Backup, Session: cur.Session, Subject: pipeline.SubjectWAL,
-		Codec: messages.CodecLZ4, Workers: 1})
+		Codec: messages.CodecLZ4, Workers: 1, Strict: s.cfg.Strict})
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"polarcast/internal/postgres"
-	"polarcast/messages"
 	"polarcast/pipeline"
 	"polarcast/stages"
 )
@@ -21,6 +20,8 @@ type Config struct {
 	Connect func(ctx context.Context) (*postgres.Conn, error)
 	// StatusInterval is the longest time between two reports to the server; 0 means 10 s, as pg_basebackup has it.
 	StatusInterval time.Duration
+	// Strict publishes in order whatever happens, for targets that write sequentially.
+	Strict bool
 	// OnSlot, when set, is told the name of a slot that was created.
 	OnSlot func(name string, temporary bool)
 	// OnStreaming, when set, is told that WAL is coming in.

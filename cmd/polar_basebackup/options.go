@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"polarcast/internal/cli/basebackup"
+	"polarcast/internal/dropin"
+	"polarcast/internal/postgres"
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages/node"
+	"polarcast/stages/storage"
+	"polarcast/stages/tablespace"
+	"polarcast/stages/target"
+)
+
+// options turns a checked command line into a run.
+func options(o *basebackup.Options, u *ui) (dropin.Options, error) {
+	cfg, err := connection(o, u)
+	if err != nil {
+		return dropin.Options{}, err
+	}
+	d := dropin.Options{
+		Request:     request(o),
+		Fingerprint: o.Fingerprint(),
+		Connect:     func(ctx context.Context) (*postgres.Conn, error) { return postgres.Connect(ctx, cfg) },
+		Target:      target.Config{Format: target.Format(o.Format), Dir: o.Directory, SharedDir: o.PolarData, WALDir: o.WALDir},
+		Sync:        storage.SyncMethod(o.SyncMethod),
+		Settings:    node.Settings{Kind: node.Kind(o.NodeIs), WriteRecoveryConf: o.WriteRecoveryConf, Slot: o.Slot},
+		NoResume:    !o.Resume, NoClean: o.NoClean,
+		StatusInterval: o.StatusInterval,
+		NATS: pipeline.ClientOptions{URLs: o.NATS.URLs, Creds: o.NATS.Creds, NKey: o.NATS.NKey, User: o.NATS.User, Password: o.NATS.Password,
+			Token: o.NATS.Token, CA: o.NATS.TLSCA, Cert: o.NATS.TLSCert, Key: o.NATS.TLSKey},
+		ServerTarget: o.Target != "",
+		Report:       o.Report,
+		UI:           u,
+		Logger:       slog.New(logHandler{u.m}),
+		Stdout:       os.Stdout,
+	}
+	if o.NoSync {
+		d.Sync = storage.SyncNone
+	}
+	for _, m := range o.Tablespaces {
+		d.Target.Tablespaces = append(d.Target.Tablespaces, target.Mapping{Old: m.Old, New: m.New})
+	}
+	if o.WriteRecoveryConf {
+		d.Settings.ConnInfo = cfg.PrimaryConnInfo
+	}
+	if o.Incremental != "" {
+		d.OldManifest = func() (tablespace.ManifestFile, error) {
+			f, err := os.Open(o.Incremental)
+			if err != nil {
+				return nil, fmt.Errorf("could not open file \"%s\": %w", o.Incremental, err)
+			}
+			return f, nil
+		}
+	}
+	if o.Format == basebackup.Tar {
+		d.Tar = &storage.TarOptions{Compression: o.Compression.Client(), Level: o.Compression.Level, Workers: o.Compression.Workers, Long: o.Compression.Long}
+	}
+	return d, nil
+}
+
+// request is what goes into the event log; it holds no secret.
+func request(o *basebackup.Options) messages.Requested {
+	checkpoint := "spread"
+	if o.FastCheckpoint {
+		checkpoint = "fast"
+	}
+	r := messages.Requested{
+		Label: o.Label, Source: "stream", WALMethod: o.WALMethod, Slot: o.Slot, CreateSlot: o.CreateSlot, NoSlot: o.NoSlot, Stitch: o.Stitch,
+		Codec: o.Codec, Command: commandLine(o),
+		Options: messages.BackupOptions{Checkpoint: checkpoint, MaxRate: o.MaxRate, Manifest: o.Manifest(), ManifestChecksums: o.ManifestChecksums,
+			VerifyChecksums: !o.NoVerifyChecksums, EstimateSize: o.Progress && !o.NoEstimateSize, IncrementalManifest: o.Incremental != "",
+			Tar: o.Format == basebackup.Tar},
+	}
+	if o.NoManifest {
+		r.Options.ManifestChecksums = ""
+	}
+	if method, detail := o.Compression.ServerOptions(); method != "" && method != "none" {
+		r.Options.ServerCompression = method
+		if detail != "" {
+			r.Options.ServerCompression += ":" + detail
+		}
+	}
+	if o.Target != "" {
+		r.Options.ServerTarget = o.Target
+		if o.HasTargetDetail {
+			r.Options.ServerTarget += ":" + o.TargetDetail
+		}
+	}
+	return r
+}
+
+// commandLine is the command as its user typed it, for messages about an interrupted backup. A connection string may hold a password, so
+// its value is left out.
+func commandLine(o *basebackup.Options) string {
+	args := []string{o.ProgName}
+	hide := false
+	for _, a := range os.Args[1:] {
+		switch {
+		case hide:
+			a, hide = "…", false
+		case a == "-d" || a == "--dbname":
+			hide = true
+		case strings.HasPrefix(a, "-d"):
+			a = "-d…"
+		case strings.HasPrefix(a, "--dbname="):
+			a = "--dbname=…"
+		}
+		args = append(args, a)
+	}
+	return strings.Join(args, " ")
+}
+
+// connection reads where the server is, as libpq does.
+func connection(o *basebackup.Options, u *ui) (*postgres.Config, error) {
+	return postgres.ParseConfig(postgres.ConnOptions{
+		ConnString: o.ConnString, Host: o.Host, Port: o.Port, User: o.User,
+		NoPassword: o.Password == basebackup.PasswordNever, ForcePassword: o.Password == basebackup.PasswordForce,
+		Prompt: prompt, AppName: filepath.Base(o.ProgName), Replication: true,
+		OnNotice: func(severity, message, detail, hint, _ string) { u.m.Notice(severity, message, detail, hint) },
+	})
+}
