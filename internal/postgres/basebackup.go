@@ -37,7 +37,6 @@ type BaseBackup struct {
 	copies  int  // copies begun, before 15
 	archive bool // an archive is open
 	kind    ItemKind
-	item    Item
 	err     error
 	pending byte // type of a message of the copy that waits until the archive before it was closed
 	done    bool // all copies were read; the description of the end position is the current message

@@ -76,8 +76,7 @@ func (c *Config) verifyServer(t *tls.Config, host string) error {
 			return nil
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("root certificate file %q does not exist\nEither provide the file, use the system's trusted roots with "+
-				"sslrootcert=system, or change sslmode to disable server certificate verification.", root)
+			return noRootCertificate(root)
 		}
 		if err != nil {
 			return fmt.Errorf("could not read root certificate file %q: %w", root, err)
@@ -87,8 +86,7 @@ func (c *Config) verifyServer(t *tls.Config, host string) error {
 			return fmt.Errorf("could not read root certificate file %q: no certificate in it", root)
 		}
 	case strict:
-		return errors.New("root certificate file \"~/.postgresql/root.crt\" does not exist\nEither provide the file, use the system's trusted roots with " +
-			"sslrootcert=system, or change sslmode to disable server certificate verification.")
+		return noRootCertificate("~/.postgresql/root.crt")
 	default:
 		return nil
 	}
@@ -100,6 +98,11 @@ func (c *Config) verifyServer(t *tls.Config, host string) error {
 		return verifyChain(state.PeerCertificates, pool, crls, mode == "verify-full", host)
 	}
 	return nil
+}
+
+func noRootCertificate(path string) error {
+	return &textError{fmt.Sprintf("root certificate file %q does not exist\nEither provide the file, use the system's trusted roots with "+
+		"sslrootcert=system, or change sslmode to disable server certificate verification.", path), fs.ErrNotExist}
 }
 
 func verifyChain(certs []*x509.Certificate, pool *x509.CertPool, crls []*x509.RevocationList, full bool, host string) error {

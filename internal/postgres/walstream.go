@@ -14,11 +14,10 @@ type WALStream struct {
 	stop func(error) error
 	err  error // what every further Receive returns
 
-	pos      LSN // position of the next byte of the message that is handed out in pieces
-	end      LSN // the server's end of WAL in that message
-	inData   bool
-	notCopy  bool // the server answered with the end of the timeline at once
-	finished bool
+	pos     LSN // position of the next byte of the message that is handed out in pieces
+	end     LSN // the server's end of WAL in that message
+	inData  bool
+	notCopy bool // the server answered with the end of the timeline at once
 }
 
 // WALMessage is a piece of WAL, or a keepalive.
