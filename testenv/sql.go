@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -155,7 +154,7 @@ func sqlError(sql string, err error) error {
 func (s *Server) Tablespace(name string) string {
 	s.t.Helper()
 	dir := s.NewDir("ts_" + name)
-	s.Exec(fmt.Sprintf("CREATE TABLESPACE %s LOCATION '%s'", pgx.Identifier{name}.Sanitize(), strings.ReplaceAll(dir, "'", "''")))
+	s.Exec(fmt.Sprintf("CREATE TABLESPACE %s LOCATION %s", pgx.Identifier{name}.Sanitize(), quote(dir)))
 	return dir
 }
 

@@ -90,7 +90,12 @@ func Own(t testing.TB, path string) {
 	}
 	tmp := filepath.Clean(os.TempDir())
 	for p := filepath.Dir(path); len(p) > len(tmp); p = filepath.Dir(p) {
-		if info, err := os.Stat(p); err == nil && info.Mode().Perm()&0o001 == 0 {
+		info, err := os.Stat(p)
+		if err != nil {
+			continue
+		}
+		// What the user owns is open to it, and a data directory must stay closed to others.
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != a.UID && info.Mode().Perm()&0o001 == 0 {
 			if err := os.Chmod(p, info.Mode().Perm()|0o011); err != nil {
 				t.Fatal(err)
 			}
