@@ -24,6 +24,10 @@ type SessionStarted struct {
 	Tablespaces   []Tablespace `json:"tablespaces"`
 	Redo          LSN          `json:"redo,omitempty"`
 	CheckpointLSN LSN          `json:"checkpoint_lsn,omitempty"`
+	// NextXID is the next transaction id of the start checkpoint, its epoch in the upper half; 0 when it is not known.
+	NextXID uint64 `json:"next_xid,omitempty"`
+	// StitchedTo is the session whose start point this one goes on with, 0 for an ordinary one.
+	StitchedTo uint32 `json:"stitched_to,omitempty"`
 }
 
 // SessionLost says that backup mode ended before all was read.
