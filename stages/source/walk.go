@@ -22,6 +22,8 @@ type Rules interface {
 	// Files returns for one directory which of the names of its regular files are copied. Whether a relation is unlogged can only be told
 	// from all names together.
 	Files(tree messages.Tree, dir string, names []string) []bool
+	// Below returns the directories that a backup has in one whose contents are left out.
+	Below(path string) []string
 }
 
 // lister lists directories of one tree.
@@ -72,7 +74,7 @@ func directory(rules Rules, tree messages.Tree, dir string, entries []Entry, fn 
 		case File:
 			ok := take[at]
 			at++
-			if !ok || e.Path == ControlFile {
+			if !ok {
 				continue
 			}
 		case Directory, Symlink:
@@ -86,6 +88,13 @@ func directory(rules Rules, tree messages.Tree, dir string, entries []Entry, fn 
 		}
 		if err := fn(e); err != nil {
 			return nil, err
+		}
+		if e.Kind == Directory {
+			for _, d := range rules.Below(e.Path) {
+				if err := fn(Entry{Tree: tree, Path: d, Kind: Directory, Mode: e.Mode, MTime: e.MTime}); err != nil {
+					return nil, err
+				}
+			}
 		}
 	}
 	return deeper, nil

@@ -1,0 +1,234 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// workConsumer is the durable consumer of a work queue that all readers of a backup share.
+const workConsumer = "readers"
+
+// maxWorkPending bounds the items that all readers hold together.
+const maxWorkPending = 4096
+
+// WorkOptions says how a reader takes work. It has no options today.
+type WorkOptions struct{}
+
+// ensureWork makes the work queue of a backup and its consumer.
+func (c *Client) ensureWork(ctx context.Context, id string) (jetstream.Stream, error) {
+	s, err := c.js.Stream(ctx, workStream+id)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		s, err = c.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: workStream + id, Subjects: []string{workPrefix + id + ".>"},
+			Storage: jetstream.FileStorage, Retention: jetstream.WorkQueuePolicy, Replicas: c.replicas, Duplicates: 2 * time.Minute,
+			Description: "polarcast: what is still to be read of backup " + id})
+	}
+	if err != nil {
+		return nil, c.streamError(workStream+id, err)
+	}
+	return s, nil
+}
+
+// PublishWork adds items to a backup's work queue. It returns when JetStream holds all of them.
+func (c *Client) PublishWork(ctx context.Context, backup string, items ...[]byte) error {
+	if _, err := c.ensureWork(ctx, backup); err != nil {
+		return err
+	}
+	acks := make([]jetstream.PubAckFuture, 0, len(items))
+	for _, it := range items {
+		f, err := c.js.PublishAsync(workPrefix+backup+".item", it)
+		if err != nil {
+			return fmt.Errorf("could not add work for the readers of backup %q: %w", backup, err)
+		}
+		acks = append(acks, f)
+	}
+	for i, f := range acks {
+		var err error
+		select {
+		case <-f.Ok():
+			continue
+		case err = <-f.Err():
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		// Once more, and waiting: an item that comes twice is read twice at worst, one that is lost would never be.
+		if _, err = c.js.Publish(ctx, workPrefix+backup+".item", items[i], jetstream.WithRetryAttempts(10)); err != nil {
+			return fmt.Errorf("could not add work for the readers of backup %q: %w", backup, err)
+		}
+	}
+	return nil
+}
+
+// WorkLeft returns how many items are not acknowledged yet.
+func (c *Client) WorkLeft(ctx context.Context, backup string) (uint64, error) {
+	s, err := c.ensureWork(ctx, backup)
+	if err != nil {
+		return 0, err
+	}
+	return s.CachedInfo().State.Msgs, nil
+}
+
+// PurgeWork removes all items.
+func (c *Client) PurgeWork(ctx context.Context, backup string) error {
+	s, err := c.ensureWork(ctx, backup)
+	if err != nil {
+		return err
+	}
+	if err := s.Purge(ctx); err != nil {
+		return fmt.Errorf("could not empty the work queue of backup %q: %w", backup, err)
+	}
+	return nil
+}
+
+// WorkConsumer takes items of a backup's work queue. Any number of processes may do so; each item goes to one of them, and to another when that one
+// falls silent.
+type WorkConsumer struct {
+	c    *Client
+	cons jetstream.Consumer
+	ctx  context.Context
+	stop context.CancelFunc
+
+	mu   sync.Mutex
+	held map[*WorkItem]struct{}
+}
+
+// WorkItem is one item that this process holds until it acknowledges it.
+type WorkItem struct {
+	w  *WorkConsumer
+	m  jetstream.Msg
+	re bool
+}
+
+// WorkConsumer opens the work queue of a backup.
+func (c *Client) WorkConsumer(ctx context.Context, backup string, _ WorkOptions) (*WorkConsumer, error) {
+	s, err := c.ensureWork(ctx, backup)
+	if err != nil {
+		return nil, err
+	}
+	cons, err := s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{Durable: workConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
+		MaxAckPending: maxWorkPending, MaxDeliver: -1, DeliverPolicy: jetstream.DeliverAllPolicy})
+	if err != nil {
+		return nil, fmt.Errorf("work queue of backup %q: %w", backup, err)
+	}
+	wctx, stop := context.WithCancel(context.Background())
+	w := &WorkConsumer{c: c, cons: cons, ctx: wctx, stop: stop, held: map[*WorkItem]struct{}{}}
+	go w.beat()
+	return w, nil
+}
+
+// workPoll is how long one request for an item waits at the server.
+const workPoll = 5 * time.Second
+
+// Next returns the next item. It blocks until there is one. It may be called from several goroutines.
+func (w *WorkConsumer) Next(ctx context.Context) (*WorkItem, error) {
+	type result struct {
+		m   jetstream.Msg
+		err error
+	}
+	for {
+		got := make(chan result, 1)
+		go func() {
+			b, err := w.cons.Fetch(1, jetstream.FetchMaxWait(workPoll))
+			if err != nil {
+				got <- result{err: err}
+				return
+			}
+			m := <-b.Messages() // nil when the channel was closed without one
+			got <- result{m, b.Error()}
+		}()
+		select {
+		case <-ctx.Done():
+			go func() { // what is on its way is given back
+				if r := <-got; r.m != nil {
+					_ = r.m.Nak()
+				}
+			}()
+			return nil, context.Cause(ctx)
+		case r := <-got:
+			if r.m != nil {
+				return w.take(r.m)
+			}
+			if r.err != nil && !errors.Is(r.err, nats.ErrTimeout) && !errors.Is(r.err, jetstream.ErrNoMessages) && !isPassing(r.err) {
+				return nil, fmt.Errorf("work queue: %w", r.err)
+			}
+			if r.err != nil && !errors.Is(r.err, nats.ErrTimeout) {
+				select { // such as a lost connection: the library makes it again
+				case <-time.After(100 * time.Millisecond):
+				case <-ctx.Done():
+				}
+			}
+		}
+	}
+}
+
+func (w *WorkConsumer) take(m jetstream.Msg) (*WorkItem, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, fmt.Errorf("work queue: %w", err)
+	}
+	it := &WorkItem{w: w, m: m, re: meta.NumDelivered > 1}
+	w.mu.Lock()
+	w.held[it] = struct{}{}
+	w.mu.Unlock()
+	return it, nil
+}
+
+// beat tells JetStream that held items are being worked on.
+func (w *WorkConsumer) beat() {
+	t := time.NewTicker(heartbeat)
+	defer t.Stop()
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-t.C:
+		}
+		w.mu.Lock()
+		for it := range w.held {
+			_ = it.m.InProgress() // a lost sign of life means a second delivery, which is harmless
+		}
+		w.mu.Unlock()
+	}
+}
+
+// Close gives back what is held, so that another reader gets it at once.
+func (w *WorkConsumer) Close() {
+	w.stop()
+	w.mu.Lock()
+	held := w.held
+	w.held = map[*WorkItem]struct{}{}
+	w.mu.Unlock()
+	for it := range held {
+		_ = it.m.Nak()
+	}
+	_ = w.c.nc.FlushTimeout(2 * time.Second)
+}
+
+// Data is the item.
+func (it *WorkItem) Data() []byte { return it.m.Data() }
+
+// Redelivered reports whether another reader, or this one, has had the item before.
+func (it *WorkItem) Redelivered() bool { return it.re }
+
+// Ack removes the item from the queue. An acknowledgement that is lost on the way means a second delivery.
+func (it *WorkItem) Ack() error {
+	it.release()
+	return it.m.Ack()
+}
+
+// Nak gives the item back, for this process or another.
+func (it *WorkItem) Nak() error {
+	it.release()
+	return it.m.Nak()
+}
+
+func (it *WorkItem) release() {
+	it.w.mu.Lock()
+	delete(it.w.held, it)
+	it.w.mu.Unlock()
+}

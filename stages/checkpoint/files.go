@@ -1,0 +1,167 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"polarcast/internal/postgres"
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages"
+	"polarcast/stages/source"
+)
+
+// FilesConfig says where the source is, for the files source.
+type FilesConfig struct {
+	Config
+	// ConnectSQL opens an ordinary connection to the source; backup mode is bound to it.
+	ConnectSQL func(ctx context.Context) (*pgconn.PgConn, error)
+	// Open opens the source for listing, and for the files that are read last.
+	Open func(ctx context.Context, st pipeline.State) (source.Reader, error)
+	// Retries is how many further sessions are started in a row when one is lost.
+	Retries int
+	// RetryDelay is the pause before a further session; 0 means 5 s.
+	RetryDelay time.Duration
+	// PingInterval is how often the session is asked whether it lives; 0 means 1 s.
+	PingInterval time.Duration
+	// SpillDir receives temporary files; "" is the system's temporary directory.
+	SpillDir string
+	// OnSession, when set, is told that the source is in backup mode.
+	OnSession func(messages.SessionStarted)
+}
+
+// Files opens and closes the sessions of one backup that is read by files. It holds backup mode, and nothing else.
+type Files struct {
+	cfg   FilesConfig
+	stage *Stage
+	sent  sentBytes
+}
+
+// NewFiles returns a checkpoint stage of the files source.
+func NewFiles(cfg FilesConfig) *Files {
+	cfg.Env = cfg.Env.WithDefaults()
+	if cfg.RetryDelay == 0 {
+		cfg.RetryDelay = 5 * time.Second
+	}
+	if cfg.PingInterval == 0 {
+		cfg.PingInterval = time.Second
+	}
+	return &Files{cfg: cfg, stage: New(cfg.Config)}
+}
+
+// Run returns nil when the backup is complete.
+func (f *Files) Run(ctx context.Context) error {
+	lease, err := f.cfg.Client.Lease(ctx, f.cfg.Backup, stageName, f.cfg.Instance, stages.LeaseTTL)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	ctx, cancel := stages.WithLease(ctx, lease)
+	defer cancel()
+	st, err := f.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) { return st.Requested != nil, st.Terminal() })
+	if err != nil {
+		return err
+	}
+	if st.Completed != nil {
+		return nil
+	}
+	if st.Prepared == nil {
+		if err := f.stage.prepare(ctx, st); err != nil {
+			return err
+		}
+	}
+	go f.sent.watch(ctx, f.cfg.Client, f.cfg.Backup)
+	if err := f.sessions(ctx); err != nil {
+		return err
+	}
+	if err := f.stage.stop(ctx); err != nil {
+		return err
+	}
+	return f.stage.complete(ctx)
+}
+
+// sessions starts sessions until one was read and closed.
+func (f *Files) sessions(ctx context.Context) error {
+	for failed := 0; ; {
+		st, err := f.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+			ready := st.Prepared != nil && (st.Requested.WALMethod != "stream" || st.Slot != nil)
+			return ready, st.Terminal()
+		})
+		if err != nil {
+			return err
+		}
+		n := uint32(1)
+		if cur := st.Session(); cur != nil {
+			if cur.ReadDone != nil {
+				return nil
+			}
+			n = cur.Started.Session + 1
+			if cur.Lost == nil {
+				// Whoever held it is gone, or this process would not lead: the server has left backup mode with the connection.
+				if err := f.lost(ctx, cur.Started.Session, errors.New("the process that held it was lost")); err != nil {
+					return err
+				}
+			}
+		}
+		before := time.Now()
+		err = f.session(ctx, st, n)
+		if err == nil || ctx.Err() != nil || !passing(err) {
+			return err
+		}
+		if time.Since(before) > time.Minute {
+			failed = 0 // it had been going well
+		}
+		if failed++; failed > f.cfg.Retries {
+			return err
+		}
+		f.cfg.Logger.Warn("session lost, starting another", "session", n, "error", err)
+		select {
+		case <-time.After(f.cfg.RetryDelay):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// errSession is an error of the session's own connection, after which another session may go well.
+type errSession struct{ err error }
+
+func (e errSession) Error() string { return "the session on the source was lost: " + e.err.Error() }
+func (e errSession) Unwrap() error { return e.err }
+
+// passing reports whether another session may go well where one failed.
+func passing(err error) bool {
+	var s errSession
+	return errors.As(err, &s) || postgres.IsConnectionLost(err)
+}
+
+// lost notes that a session ended before all was read. The note must get out even when the stage is being stopped.
+func (f *Files) lost(ctx context.Context, session uint32, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return f.cfg.AppendIf(ctx, stageName, messages.EventSessionLost, messages.SessionLost{Session: session, Error: cause.Error()},
+		func(st pipeline.State) error {
+			if cur := st.Session(); cur == nil || cur.Started.Session != session || cur.Lost != nil || cur.Stopped != nil {
+				return pipeline.ErrSkip
+			}
+			return nil
+		})
+}
+
+// started notes a new session.
+func (f *Files) started(ctx context.Context, ev messages.SessionStarted) error {
+	err := f.cfg.AppendIf(ctx, stageName, messages.EventSessionStarted, ev, func(st pipeline.State) error {
+		if cur := st.Session(); cur != nil && cur.Started.Session >= ev.Session {
+			return fmt.Errorf("session %d of backup %q was started by another process", ev.Session, f.cfg.Backup)
+		}
+		return st.Terminal()
+	})
+	if err == nil && f.cfg.OnSession != nil {
+		f.cfg.OnSession(ev)
+	}
+	return err
+}

@@ -1,0 +1,229 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"polarcast/internal/postgres"
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages"
+	"polarcast/stages/feed"
+	"polarcast/stages/source"
+)
+
+// staleGrace is how long the readers of a lost session may still publish after the event log says that it is lost: the news travels within
+// milliseconds, and what they had under way was handed over before.
+const staleGrace = 500 * time.Millisecond
+
+// session is one session on its way.
+type session struct {
+	f     *Files
+	st    pipeline.State
+	n     uint32
+	mode  *backupMode
+	src   source.Reader
+	prior *feed.Prior
+	feed  *feed.Feed
+	list  *listing
+	event messages.SessionStarted
+}
+
+// first is the session with whose start point a server begins to replay.
+func (s *session) first() messages.SessionStarted { return s.event }
+
+// session enters backup mode, has everything read, and leaves backup mode.
+func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err error) {
+	s := &session{f: f, st: st, n: n}
+	if n > 1 {
+		select {
+		case <-time.After(staleGrace):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err := f.cfg.Drained(ctx, func(t string) {
+			f.cfg.Logger.Info("waiting for a target to write what the lost session sent", "target", t)
+		}); err != nil {
+			return err
+		}
+		if s.prior, err = feed.LoadPrior(ctx, f.cfg.Client, f.cfg.Backup, n, stages.Missing(st), f.cfg.SpillDir); err != nil {
+			return err
+		}
+		defer s.prior.Close()
+	}
+	if err := f.cfg.Client.PurgeWork(ctx, f.cfg.Backup); err != nil {
+		return err
+	}
+	if s.src, err = f.cfg.Open(ctx, st); err != nil {
+		return err
+	}
+	defer s.src.Close()
+	conn, err := f.cfg.ConnectSQL(ctx)
+	if err != nil {
+		return err
+	}
+	// Closing the connection is what ends backup mode after a failure.
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		conn.Close(ctx)
+	}()
+	if err := f.prepareConn(ctx, conn, st); err != nil {
+		return err
+	}
+	if s.event, err = s.begin(ctx, conn); err != nil {
+		return err
+	}
+	f.sent.begin()
+	if err := f.started(ctx, s.event); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			if e := f.lost(ctx, n, err); e != nil && !errors.Is(e, context.DeadlineExceeded) {
+				err = errors.Join(err, e)
+			}
+		}
+	}()
+	return s.read(ctx)
+}
+
+// prepareConn turns the session's timeouts off, and refuses another server than the one that the backup was begun from.
+func (f *Files) prepareConn(ctx context.Context, conn *pgconn.PgConn, st pipeline.State) error {
+	if _, err := conn.Exec(ctx, source.Setup).ReadAll(); err != nil {
+		return fmt.Errorf("could not set up the connection for backup mode: %w", err)
+	}
+	rows, err := query(ctx, conn, "SELECT system_identifier FROM pg_catalog.pg_control_system()")
+	if err != nil {
+		return fmt.Errorf("could not ask for the system identifier: %w", err)
+	}
+	if id := string(rows[0][0]); id != st.Prepared.SystemID {
+		return fmt.Errorf("the server has system identifier %s, but this backup was begun from %s: connect to the same server, or start a new backup", id, st.Prepared.SystemID)
+	}
+	return nil
+}
+
+// begin enters backup mode and lists what is to be read.
+func (s *session) begin(ctx context.Context, conn *pgconn.PgConn) (ev messages.SessionStarted, err error) {
+	req := s.st.Requested
+	s.mode, err = enterBackupMode(ctx, conn, s.st.Prepared.ServerVersion, req.Label, req.Options.Checkpoint == "fast")
+	if err != nil {
+		return ev, err
+	}
+	ev = messages.SessionStarted{Session: s.n, Source: "files", StartLSN: messages.LSN(s.mode.Start), Timeline: s.mode.Timeline,
+		Redo: messages.LSN(s.mode.Redo), CheckpointLSN: messages.LSN(s.mode.Checkpoint), NextXID: s.mode.NextXID}
+	if ev.Tablespaces, err = userSpaces(ctx, conn); err != nil {
+		return ev, err
+	}
+	if s.list, err = s.listAll(ctx); err != nil {
+		return ev, err
+	}
+	if err := s.mode.alive(ctx); err != nil {
+		return ev, errSession{err}
+	}
+	shared := s.st.Prepared.Polar != nil && s.st.Prepared.Polar.SharedStorage
+	for i := range ev.Tablespaces {
+		ev.Tablespaces[i].SizeKB = s.list.kb(ev.Tablespaces[i].OID)
+	}
+	ev.Tablespaces = append(ev.Tablespaces, messages.Tablespace{SizeKB: s.list.kb(0)})
+	if shared {
+		ev.Tablespaces = append(ev.Tablespaces, messages.Tablespace{SizeKB: s.list.sharedKB(), Shared: true})
+	}
+	return ev, nil
+}
+
+// read has all items read, and closes the session.
+func (s *session) read(ctx context.Context) (err error) {
+	defer s.list.close()
+	codec, level := messages.ParseCodec(s.st.Requested.Codec)
+	s.feed, err = feed.New(ctx, feed.Config{Client: s.f.cfg.Client, Backup: s.f.cfg.Backup, Session: s.n, Subject: pipeline.SubjectData, Codec: codec,
+		Level: level, Workers: 1, Prior: s.prior})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.feed.Abort(err)
+		}
+	}()
+	if err := s.list.publish(ctx, s); err != nil {
+		return err
+	}
+	if err := s.feed.Flush(); err != nil {
+		return err
+	}
+	if err := s.wait(ctx); err != nil {
+		return err
+	}
+	control, err := s.control(ctx)
+	if err != nil {
+		return err
+	}
+	end, label, spaces, err := s.mode.leave(ctx)
+	if err != nil {
+		return errSession{err}
+	}
+	return s.finish(ctx, &ending{end: end, label: label, spaces: spaces, control: control})
+}
+
+// wait returns when every item is acknowledged, and fails when the session on the source does not live any more.
+func (s *session) wait(ctx context.Context) error {
+	ping := time.NewTicker(s.f.cfg.PingInterval)
+	defer ping.Stop()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ping.C:
+			if err := s.mode.alive(ctx); err != nil {
+				return errSession{err}
+			}
+			st, err := s.f.cfg.Log().State(ctx)
+			if err != nil {
+				return err
+			}
+			if err := st.Terminal(); err != nil {
+				return err
+			}
+		case <-poll.C:
+			left, err := s.f.cfg.Client.WorkLeft(ctx, s.f.cfg.Backup)
+			if err != nil {
+				return err
+			}
+			if left == 0 {
+				return nil
+			}
+		}
+	}
+}
+
+// control reads pg_control, until its checksum fits: the server overwrites it in place.
+func (s *session) control(ctx context.Context) (*postgres.Control, error) {
+	return postgres.ReadControl(ctx, func(ctx context.Context) ([]byte, error) {
+		h, err := s.src.Open(ctx, s.controlTree(), source.ControlFile)
+		if err != nil {
+			return nil, err
+		}
+		defer h.Close()
+		b := make([]byte, postgres.ControlFileSize)
+		n, err := h.ReadAt(b, 0)
+		if n > 0 {
+			err = nil
+		}
+		return b[:n], err
+	})
+}
+
+// controlTree is where pg_control is: PolarDB has it in the shared tree.
+func (s *session) controlTree() messages.Tree {
+	if p := s.st.Prepared.Polar; p != nil && p.SharedStorage {
+		return messages.TreeShared
+	}
+	return messages.TreeLocal
+}

@@ -1,0 +1,237 @@
+package tablespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages"
+	"polarcast/stages/feed"
+	"polarcast/stages/source"
+	"polarcast/stages/work"
+)
+
+// FilesConfig says how a tablespace stage of the files source reads.
+type FilesConfig struct {
+	stages.Env
+	// Open opens the source for one session. It is closed by the stage.
+	Open func(ctx context.Context, st pipeline.State) (source.Reader, error)
+	// Jobs is how many items are read at once; 0 means 1.
+	Jobs int
+	// SpillDir receives temporary files; "" is the system's temporary directory.
+	SpillDir string
+	// Throttle, when set, limits the rate of reading.
+	Throttle func(ctx context.Context, bytes int) error
+	// Pages, when set, says how the pages of a session are checked; it returns nil when the cluster has no checksums.
+	Pages func(st pipeline.State) *Pages
+	// OnDamaged, when set, is told of a page whose checksum is wrong on the source.
+	OnDamaged func(work.PagesDamaged)
+}
+
+// Files reads work items of the files source. Any number of such stages may run, in any number of processes.
+type Files struct {
+	cfg FilesConfig
+
+	read    atomic.Int64 // bytes of this session, by this process
+	retried atomic.Int64 // pages that were read again
+	file    atomic.Value // string: the file at hand, for people
+
+	mu    sync.Mutex
+	feeds map[*feed.Feed]struct{}
+	ended feed.Totals // of feeds that are closed
+}
+
+// NewFiles returns a tablespace stage of the files source.
+func NewFiles(cfg FilesConfig) *Files {
+	cfg.Env = cfg.Env.WithDefaults()
+	cfg.Jobs = max(cfg.Jobs, 1)
+	s := &Files{cfg: cfg}
+	s.file.Store("")
+	return s
+}
+
+// errOver ends the workers of a session that is read completely, or lost.
+var errOver = errors.New("the session is over")
+
+// Run reads items until a session was read completely.
+func (s *Files) Run(ctx context.Context) error {
+	last := uint32(0)
+	for {
+		st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+			cur := st.Session()
+			return cur != nil && (cur.ReadDone != nil || cur.Lost == nil && cur.Started.Session > last), st.Terminal()
+		})
+		if err != nil {
+			return err
+		}
+		cur := st.Session()
+		if cur.ReadDone != nil {
+			return nil
+		}
+		last = cur.Started.Session
+		if err := s.session(ctx, st, last); err != nil {
+			return err
+		}
+	}
+}
+
+// session works on one session until it is over.
+func (s *Files) session(ctx context.Context, st pipeline.State, n uint32) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		_, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) { return over(st, n), st.Terminal() })
+		if err == nil {
+			err = errOver
+		}
+		cancel(err)
+	}()
+	err := s.work(ctx, st, n)
+	if errors.Is(context.Cause(ctx), errOver) {
+		return nil
+	}
+	if err != nil && ctx.Err() == nil {
+		// The connection that this process reads with breaks together with the session when the server goes away: give the checkpoint stage
+		// the time to see it, and blame the session then.
+		if s.endsSoon(ctx, n) {
+			return nil
+		}
+	}
+	if c := context.Cause(ctx); c != nil {
+		return c
+	}
+	return err
+}
+
+// over reports whether nothing more is to be read in a session.
+func over(st pipeline.State, n uint32) bool {
+	cur := st.Session()
+	return cur.Started.Session > n || cur.Lost != nil || cur.ReadDone != nil
+}
+
+// patience is how long a reader that failed waits for the news that the session was lost.
+const patience = 5 * time.Second
+
+func (s *Files) endsSoon(ctx context.Context, n uint32) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) { return over(st, n), st.Terminal() })
+	return err == nil
+}
+
+// work runs the workers.
+func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
+	src, err := s.cfg.Open(ctx, st)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	// A session that goes on where another one was lost has items of its own only for what is left: nothing is compared.
+	var prior *feed.Prior
+	if n > 1 && st.Session().Started.StitchedTo == 0 {
+		if prior, err = feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, stages.Missing(st), s.cfg.SpillDir); err != nil {
+			return err
+		}
+		defer prior.Close()
+	}
+	queue, err := s.cfg.Client.WorkConsumer(ctx, s.cfg.Backup, pipeline.WorkOptions{})
+	if err != nil {
+		return err
+	}
+	defer queue.Close()
+	s.read.Store(0)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := s.report(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	for range s.cfg.Jobs {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			if err := s.worker(ctx, st, n, src, prior, queue); err != nil {
+				cancel(err)
+			}
+		}()
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// report sends progress until the returned function is called, and once more then.
+func (s *Files) report(ctx context.Context) func() {
+	var total int64
+	spaces := 0
+	if st, err := s.cfg.Log().State(ctx); err == nil {
+		for _, t := range st.Session().Started.Tablespaces {
+			total += max(t.SizeKB, 0) * 1024
+			spaces++
+		}
+	}
+	send := func() {
+		tot := s.Totals()
+		s.cfg.Client.ReportProgress(pipeline.Progress{Backup: s.cfg.Backup, Stage: stageName, Instance: s.cfg.Instance, Time: time.Now(),
+			Read: s.read.Load(), Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces, TablespacesTotal: spaces,
+			File: s.file.Load().(string), Unchanged: tot.UnchangedByte})
+	}
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(500 * time.Millisecond)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				send()
+			case <-done:
+				send()
+				return
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+// Totals returns what this process has published so far.
+func (s *Files) Totals() feed.Totals {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.ended
+	for f := range s.feeds {
+		t = t.Plus(f.Totals())
+	}
+	return t
+}
+
+// newFeed opens the feed of one worker.
+func (s *Files) newFeed(ctx context.Context, st pipeline.State, n uint32, prior *feed.Prior) (*feed.Feed, error) {
+	codec, level := messages.ParseCodec(st.Requested.Codec)
+	fd, err := feed.New(ctx, feed.Config{
+		Client: s.cfg.Client, Backup: s.cfg.Backup, Session: n, Subject: pipeline.SubjectData, Codec: codec, Level: level,
+		// The workers share the processors: one compressor each. All of them publish into one stream, whose queue has a bound.
+		Workers: 1, MaxInFlight: max(4<<20, int64(24<<20)/int64(s.cfg.Jobs)),
+		Prior: prior, Digest: work.Digest(st.Requested.Options), Throttle: s.cfg.Throttle,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("could not open the pipeline for reading: %w", err)
+	}
+	s.mu.Lock()
+	if s.feeds == nil {
+		s.feeds = map[*feed.Feed]struct{}{}
+	}
+	s.feeds[fd] = struct{}{}
+	s.mu.Unlock()
+	return fd, nil
+}
+
+func (s *Files) closed(fd *feed.Feed) {
+	s.mu.Lock()
+	delete(s.feeds, fd)
+	s.ended = s.ended.Plus(fd.Totals())
+	s.mu.Unlock()
+}
