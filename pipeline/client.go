@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"polarcast/messages"
 )
 
 // ClientOptions says how to reach JetStream.
@@ -34,74 +33,99 @@ type ClientOptions struct {
 	Logger   *slog.Logger
 }
 
-// Client is one connection to JetStream.
+// Client is one connection to JetStream. Any number of goroutines may use it.
 type Client struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
+	where    string // the server, for messages
+	server   *Server
 	replicas int
 	log      *slog.Logger
+	guards   guards
+	ctx      context.Context // ends with Close
+	stop     context.CancelCauseFunc
 
 	mu   sync.Mutex
 	logs map[string]*Log
 }
 
-// publishAckWait is how long a confirmation may take before the message is sent again. A follower that becomes leader takes seconds.
-const publishAckWait = 20 * time.Second
+const (
+	// publishAckWait is how long a confirmation may take before the message is sent again. A follower that becomes leader takes seconds.
+	publishAckWait = 10 * time.Second
+	// duplicateWindow is how long JetStream remembers ids: longer than publishAckWait, and short because it costs memory for each message.
+	duplicateWindow = 30 * time.Second
+	// apiWait is how long a request may take.
+	apiWait = 15 * time.Second
+)
 
 // Connect connects to a server and checks that it can carry a backup.
 func Connect(ctx context.Context, o ClientOptions) (*Client, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	where := strings.Join(o.URLs, ",")
-	opts, err := o.natsOptions()
+	url := strings.Join(o.URLs, ",")
+	if url == "" {
+		url = nats.DefaultURL
+	}
+	c := &Client{where: redact(url), server: o.Server, replicas: max(o.Replicas, 1), log: o.Logger, logs: map[string]*Log{}}
+	c.ctx, c.stop = context.WithCancelCause(context.Background())
+	c.guards.waiting, c.guards.refused = map[*guard]struct{}{}, map[string]error{}
+	if o.Server != nil {
+		c.where, url = "the embedded server", ""
+	}
+	opts, err := o.natsOptions(c)
 	if err != nil {
 		return nil, err
 	}
-	if o.Server != nil {
-		where = "the embedded server"
-	} else if where == "" {
-		where = nats.DefaultURL
+	if c.nc, err = nats.Connect(url, opts...); err != nil {
+		return nil, connectError(c.where, err)
 	}
-	url := where
-	if o.Server != nil {
-		url = ""
+	// The publishers bound what is pending, in bytes.
+	c.js, err = jetstream.New(c.nc, jetstream.WithPublishAsyncMaxPending(1<<20), jetstream.WithPublishAsyncTimeout(publishAckWait),
+		jetstream.WithDefaultTimeout(apiWait))
+	if err == nil {
+		err = c.check(ctx)
 	}
-	nc, err := nats.Connect(url, opts...)
 	if err != nil {
-		return nil, connectError(where, err)
-	}
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(1<<16), jetstream.WithPublishAsyncTimeout(publishAckWait),
-		jetstream.WithDefaultTimeout(15*time.Second))
-	if err != nil {
-		nc.Close()
-		return nil, err
-	}
-	c := &Client{nc: nc, js: js, replicas: max(o.Replicas, 1), log: o.Logger, logs: map[string]*Log{}}
-	if err := c.check(ctx, where); err != nil {
-		nc.Close()
+		c.nc.Close()
 		return nil, err
 	}
 	return c, nil
 }
 
-func (o ClientOptions) natsOptions() ([]nats.Option, error) {
+// redact takes passwords out of URLs that are shown.
+func redact(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, s := range list {
+		if u, err := url.Parse(strings.TrimSpace(s)); err == nil && u.User != nil {
+			list[i] = u.Redacted()
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+func (o ClientOptions) natsOptions(c *Client) ([]nats.Option, error) {
+	// What is published while there is no connection is published again anyway: nothing is kept for later.
 	opts := []nats.Option{nats.Name(o.Name), nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.Timeout(10 * time.Second),
+		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.PermissionErrOnSubscribe(true),
 		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(3),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				o.Logger.Warn("connection to NATS lost, connecting again", "error", err)
+				o.Logger.Warn("connection to NATS lost, connecting again", "server", c.where, "error", err)
 			}
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
+		nats.ReconnectHandler(func(*nats.Conn) { o.Logger.Info("connected to NATS again", "server", c.where) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if errors.Is(err, nats.ErrPermissionViolation) {
-				o.Logger.Error("NATS refuses a subject: give the account permission for polarcast.> and $JS.API.>", "error", err)
+				c.refuse(err)
 			}
+			o.Logger.Debug("NATS", "server", c.where, "error", err)
 		})}
 	if o.Server != nil {
-		// What the embedded server asks of others it asks of us too.
-		so := o.Server.s
-		opts = append(opts, nats.InProcessServer(so), nats.ReconnectBufSize(-1))
+		opts = append(opts, nats.InProcessServer(o.Server.s))
+		if o.User == "" {
+			o.User, o.Password = o.Server.user, o.Server.password // what the server asks of others it asks of us too
+		}
 	}
 	switch {
 	case o.Creds != "":
@@ -139,30 +163,35 @@ func (o ClientOptions) natsOptions() ([]nats.Option, error) {
 func connectError(where string, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrAuthorization):
-		return fmt.Errorf("NATS at %s refuses these credentials: check --creds, the user, or the token: %w", where, err)
+		return fmt.Errorf("NATS at %s refuses these credentials: check the credentials file, the user and password, or the token: %w", where, err)
 	case errors.Is(err, nats.ErrNoServers):
-		return fmt.Errorf("no NATS server answers at %s: check --nats, and that the server runs: %w", where, err)
+		return fmt.Errorf("no NATS server answers at %s: check the URL, and that the server runs: %w", where, err)
 	}
 	return fmt.Errorf("could not connect to NATS at %s: %w", where, err)
 }
 
-// minPayload is what the largest chunk message needs.
-const minPayload = 2*messages.ChunkSize + 64<<10
+// minPayload is what the largest chunk message needs, in bytes.
+const minPayload = bufferSize + headerRoom
 
 // check refuses a server that cannot carry a backup.
-func (c *Client) check(ctx context.Context, where string) error {
+func (c *Client) check(ctx context.Context) error {
 	if p := c.nc.MaxPayload(); p < minPayload {
-		return fmt.Errorf("NATS at %s takes messages of at most %d bytes, but chunks need %d: raise max_payload in the server's configuration", where, p, minPayload)
+		return fmt.Errorf("NATS at %s takes messages of at most %d bytes, but chunks need %d: raise max_payload in the server's configuration (its default is 1048576)",
+			c.where, p, minPayload)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	rctx, cancel := c.request(ctx)
 	defer cancel()
-	if _, err := c.js.AccountInfo(ctx); err != nil {
-		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
-			return fmt.Errorf("NATS at %s has no JetStream for this account: start it with jetstream enabled (nats-server -js), or use another account: %w", where, err)
-		}
-		return fmt.Errorf("JetStream of NATS at %s does not answer: %w", where, err)
+	_, err := c.js.AccountInfo(rctx)
+	err = cause(rctx, err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrDenied), ctx.Err() != nil:
+		return err
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
+		return fmt.Errorf("NATS at %s has no JetStream for this account: start it with jetstream enabled (nats-server -js), or use another account: %w", c.where, err)
 	}
-	return nil
+	return fmt.Errorf("JetStream of NATS at %s does not answer: check that the server is well and its cluster has a leader: %w", c.where, err)
 }
 
 // Close ends the connection. What was not confirmed is lost to the caller, as if the process had been killed.
@@ -173,5 +202,7 @@ func (c *Client) Close() {
 	}
 	c.logs = map[string]*Log{}
 	c.mu.Unlock()
+	c.closeGuards()
+	c.stop(ErrClosed)
 	c.nc.Close()
 }

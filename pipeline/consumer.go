@@ -11,215 +11,180 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// heartbeat is how often held messages are given a sign of life; three of them fit into ackWait.
-const heartbeat = 3 * time.Second
-
 // ConsumerOptions bounds a consumer.
 type ConsumerOptions struct {
-	// MaxBytesInFlight bounds what this process holds; 0 is 32 MiB.
+	// MaxBytesInFlight bounds what this process holds and has asked for; 0 is 32 MiB. It is at least 4 MiB.
 	MaxBytesInFlight int64
+	// MaxMessages bounds the number of messages that this process holds and has asked for; 0 is 4096.
+	MaxMessages int
 }
 
 // Consumer takes messages of a target. Any number of processes may do so; each message goes to one of them, and to another when that one
-// falls silent.
+// falls silent. Any number of goroutines may call Next.
+//
+// A message is held from the moment that it arrives until it is acknowledged, and everything that is held is given signs of life: nothing
+// ages unseen in a buffer of the library, to be delivered to a second process while the first one works on it (nats.go issue 1929).
 type Consumer struct {
-	c     *Client
-	it    jetstream.MessagesContext
-	name  string
-	limit int64
+	c      *Client
+	what   string // for messages
+	stream string
+	name   string
+	puller *puller
 
-	mu    sync.Mutex
-	room  sync.Cond
-	held  map[*Message]struct{}
-	bytes int64
-	queue chan *Message
-	err   error
-	stop  context.CancelFunc
-	done  chan struct{}
+	mu      sync.Mutex
+	held    map[*Message]struct{}
+	queue   []*Message
+	waiting chan struct{} // holds one token when the queue has something, or the consumer has ended
+	err     error
+	ended   bool
+	lastAck string // where the last acknowledgement went
+	stop    context.CancelFunc
 }
 
-// Message is one message that this process holds until it acknowledges it.
-type Message struct {
-	c   *Consumer
-	m   jetstream.Msg
-	seq uint64
-	re  bool
-	at  time.Time
-}
-
-// Consumer opens the durable consumer of a target.
+// Consumer opens the durable consumer of a target. It is ErrNoStream when the chunk stream is gone.
 func (c *Client) Consumer(ctx context.Context, backup, target string, o ConsumerOptions) (*Consumer, error) {
-	if o.MaxBytesInFlight <= 0 {
-		o.MaxBytesInFlight = 32 << 20
+	k, err := c.consume(ctx, chunkStream+backup, consumerName(target), fmt.Sprintf("target %q of backup %q", target, backup), o)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, fmt.Errorf("backup %q at %s has no target %q: name one of its targets, or name this one when the backup is begun", backup, c.where, target)
 	}
-	cons, err := c.js.Consumer(ctx, chunkStream+backup, consumerName(target))
-	if err != nil {
+	return k, err
+}
+
+func (c *Client) consume(ctx context.Context, stream, name, what string, o ConsumerOptions) (*Consumer, error) {
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	if _, err := c.js.Consumer(rctx, stream, name); err != nil {
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return nil, fmt.Errorf("backup %q has no target %q: name one of its targets, or add this one to the sender's --target", backup, target)
+			return nil, err
 		}
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			return nil, fmt.Errorf("backup %q has no chunk stream: it is complete, or was removed", backup)
-		}
-		return nil, fmt.Errorf("consumer of target %q of backup %q: %w", target, backup, err)
+		return nil, c.streamError(stream, cause(rctx, err))
 	}
-	pull := int(min(o.MaxBytesInFlight/2, 8<<20))
-	it, err := cons.Messages(jetstream.PullMaxBytes(pull), jetstream.PullExpiry(30*time.Second), jetstream.PullHeartbeat(5*time.Second))
+	k := &Consumer{c: c, what: what, stream: stream, name: name, held: map[*Message]struct{}{}, waiting: make(chan struct{}, 1)}
+	pctx, stop := c.guard(context.Background(), "$JS.API.CONSUMER.MSG.NEXT."+stream)
+	k.stop = stop
+	p, err := newPuller(c, stream, name, o, k.arrived, k.fail)
 	if err != nil {
-		return nil, fmt.Errorf("consumer of target %q of backup %q: %w", target, backup, err)
+		stop()
+		return nil, fmt.Errorf("consumer of %s: %w", what, err)
 	}
-	pctx, stop := context.WithCancel(context.Background())
-	k := &Consumer{c: c, it: it, name: target, limit: o.MaxBytesInFlight, held: map[*Message]struct{}{}, queue: make(chan *Message, maxAckPending),
-		stop: stop, done: make(chan struct{})}
-	k.room.L = &k.mu
-	go k.pull(pctx)
+	k.puller = p
+	context.AfterFunc(pctx, func() {
+		if e := context.Cause(pctx); errors.Is(e, ErrDenied) || errors.Is(e, ErrClosed) {
+			k.fail(e)
+		}
+	})
 	go k.beat(pctx)
 	return k, nil
 }
 
-// pull keeps messages coming while there is room for them.
-func (k *Consumer) pull(ctx context.Context) {
-	defer close(k.done)
-	defer close(k.queue)
-	for ctx.Err() == nil {
-		k.mu.Lock()
-		for k.bytes >= k.limit && ctx.Err() == nil {
-			k.room.Wait()
-		}
-		k.mu.Unlock()
-		m, err := k.it.Next()
-		if err != nil {
-			switch {
-			case ctx.Err() != nil, errors.Is(err, jetstream.ErrMsgIteratorClosed):
-				return
-			case errors.Is(err, jetstream.ErrNoHeartbeat), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrConnectionClosed) && k.c.nc.Status() != nats.CLOSED:
-				continue // the library pulls again
-			}
-			k.fail(err)
-			return
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			k.fail(err)
-			return
-		}
-		msg := &Message{c: k, m: m, seq: meta.Sequence.Stream, re: meta.NumDelivered > 1, at: time.Now()}
-		k.mu.Lock()
-		k.held[msg] = struct{}{}
-		k.bytes += int64(len(m.Data()))
-		k.mu.Unlock()
-		select {
-		case k.queue <- msg:
-		case <-ctx.Done():
-			return
-		}
+// arrived takes a message from the puller.
+func (k *Consumer) arrived(m *nats.Msg) {
+	meta, err := m.Metadata()
+	if err != nil {
+		k.fail(fmt.Errorf("a message without a JetStream reply subject: %w", err))
+		return
 	}
-}
-
-func (k *Consumer) fail(err error) {
-	if errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound) {
-		err = fmt.Errorf("target %q was dropped from the backup while it was being written: %w", k.name, err)
-	}
+	msg := &Message{k: k, reply: m.Reply, data: m.Data, size: m.Size(), seq: meta.Sequence.Stream, re: meta.NumDelivered > 1, at: time.Now()}
 	k.mu.Lock()
-	k.err = err
-	k.mu.Unlock()
+	defer k.mu.Unlock()
+	k.held[msg] = struct{}{}
+	k.queue = append(k.queue, msg)
+	k.wake()
 }
 
-// beat tells JetStream that held messages are being worked on.
-func (k *Consumer) beat(ctx context.Context) {
-	t := time.NewTicker(heartbeat / 2)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-t.C:
-		}
-		now := time.Now()
-		var old []*Message
-		k.mu.Lock()
-		for m := range k.held {
-			if now.Sub(m.at) >= heartbeat {
-				m.at = now
-				old = append(old, m)
-			}
-		}
-		k.mu.Unlock()
-		for _, m := range old {
-			_ = m.m.InProgress() // a lost sign of life means a second delivery, which is harmless
-		}
-	}
-}
-
-// Next returns the next message. It blocks until there is one.
-func (k *Consumer) Next(ctx context.Context) (*Message, error) {
+func (k *Consumer) wake() {
 	select {
-	case m, ok := <-k.queue:
-		if !ok {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			if k.err == nil {
-				return nil, context.Canceled
+	case k.waiting <- struct{}{}:
+	default:
+	}
+}
+
+// fail ends the consumer for whoever calls Next.
+func (k *Consumer) fail(err error) {
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerDeleted), errors.Is(err, jetstream.ErrConsumerNotFound):
+		err = fmt.Errorf("%s was dropped while it was being served: %w", k.what, err)
+	case isGone(err):
+		err = fmt.Errorf("consumer of %s: %w", k.what, k.c.streamError(k.stream, err))
+	default:
+		err = fmt.Errorf("consumer of %s: %w", k.what, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.err == nil {
+		k.err = err
+	}
+	k.ended = true
+	k.wake()
+}
+
+// Next returns the next message. It blocks until there is one, ctx ends, or the consumer or its stream is gone.
+func (k *Consumer) Next(ctx context.Context) (*Message, error) {
+	for {
+		k.mu.Lock()
+		if k.err != nil || k.ended {
+			k.wake() // the others too
+			err := k.err
+			k.mu.Unlock()
+			if err == nil {
+				err = ErrClosed
 			}
-			return nil, k.err
+			return nil, err
 		}
-		return m, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		if len(k.queue) > 0 {
+			m := k.queue[0]
+			k.queue[0] = nil
+			k.queue = k.queue[1:]
+			if len(k.queue) > 0 {
+				k.wake()
+			}
+			k.mu.Unlock()
+			return m, nil
+		}
+		k.mu.Unlock()
+		select {
+		case <-k.waiting:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 }
 
-// Close gives back what is held, so that another process gets it at once.
-func (k *Consumer) Close() {
-	k.stop()
-	k.it.Stop()
-	k.mu.Lock()
-	k.room.Broadcast()
-	held := k.held
-	k.held = map[*Message]struct{}{}
-	k.mu.Unlock()
-	<-k.done
-	k.mu.Lock()
-	for m := range k.held {
-		held[m] = struct{}{}
-	}
-	k.mu.Unlock()
-	for m := range held {
-		_ = m.m.Nak()
-	}
-	_ = k.c.nc.FlushTimeout(2 * time.Second)
+// Lag returns what the target has still to do.
+func (k *Consumer) Lag(ctx context.Context) (Lag, error) {
+	return k.c.lag(ctx, k.stream, k.name, k.what)
 }
 
-// Data is the message's payload. It is valid until Ack or Nak.
-func (m *Message) Data() []byte { return m.m.Data() }
-
-// Seq is the message's position in the chunk stream.
-func (m *Message) Seq() uint64 { return m.seq }
-
-// Redelivered reports whether the message was delivered before.
-func (m *Message) Redelivered() bool { return m.re }
-
-// Ack gives the message up for good. What it says must be durable. An acknowledgement that is lost on the way means a second delivery.
-func (m *Message) Ack() error {
-	m.release()
-	if err := m.m.Ack(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrDisconnected) {
-		return fmt.Errorf("could not acknowledge message %d: %w", m.seq, err)
+// Flush returns when JetStream has taken note of all acknowledgements up to now.
+func (k *Consumer) Flush(ctx context.Context) error {
+	k.mu.Lock()
+	last := k.lastAck
+	k.mu.Unlock()
+	if last == "" {
+		return nil
+	}
+	rctx, cancel := k.c.request(ctx)
+	defer cancel()
+	// A second acknowledgement of the same message does nothing, but is answered, and JetStream takes them in order.
+	if _, err := k.c.nc.RequestWithContext(rctx, last, ackYes); err != nil {
+		return fmt.Errorf("acknowledging for %s at %s: %w", k.what, k.c.where, cause(rctx, err))
 	}
 	return nil
 }
 
-// Nak gives the message back, for this process or another.
-func (m *Message) Nak() error {
-	m.release()
-	return m.m.Nak()
-}
-
-func (m *Message) release() {
-	k := m.c
+// Close gives back what is held, so that another process gets it at once.
+func (k *Consumer) Close() {
+	k.puller.close()
 	k.mu.Lock()
-	if _, ok := k.held[m]; ok {
-		delete(k.held, m)
-		k.bytes -= int64(len(m.m.Data()))
-		k.room.Broadcast()
-	}
+	held := k.held
+	k.held, k.queue, k.ended = map[*Message]struct{}{}, nil, true
+	k.wake()
 	k.mu.Unlock()
+	k.stop()
+	for m := range held {
+		_ = k.c.nc.Publish(m.reply, ackNo)
+	}
+	if !k.c.nc.IsClosed() {
+		_ = k.c.nc.FlushTimeout(2 * time.Second) // what does not get through is delivered again after ackWait
+	}
 }

@@ -89,13 +89,13 @@ func (c *Client) KeepFor(ctx context.Context, id string, keep time.Duration) err
 	for _, name := range []string{chunkStream + id, indexStream + id} {
 		s, err := c.js.Stream(ctx, name)
 		if err != nil {
-			return streamError(name, err)
+			return c.streamError(name, err)
 		}
 		cfg := s.CachedInfo().Config
 		cfg.MaxAge = max(keep, time.Second)
 		cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
 		if _, err := c.js.UpdateStream(ctx, cfg); err != nil {
-			return streamError(name, err)
+			return c.streamError(name, err)
 		}
 	}
 	return nil

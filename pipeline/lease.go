@@ -75,11 +75,6 @@ func (c *Client) Lease(ctx context.Context, backup, role, instance string, ttl t
 	}
 }
 
-func isConflict(err error) bool {
-	var api *jetstream.APIError
-	return errors.Is(err, jetstream.ErrKeyExists) || (errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164))
-}
-
 func (c *Client) hold(kv jetstream.KeyValue, key, me string, rev uint64, ttl time.Duration) *Lease {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Lease{kv: kv, key: key, rev: rev, me: me, lost: make(chan struct{}), stop: cancel, done: make(chan struct{})}

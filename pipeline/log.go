@@ -111,14 +111,14 @@ func (l *Log) last(ctx context.Context) (uint64, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, streamError(eventStream, err)
+		return 0, l.c.streamError(eventStream, err)
 	}
 	m, err := s.GetLastMsgForSubject(ctx, l.subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, streamError(eventStream, err)
+		return 0, l.c.streamError(eventStream, err)
 	}
 	return m.Sequence, nil
 }

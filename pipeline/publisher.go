@@ -2,37 +2,32 @@ package pipeline
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
-
-	"polarcast/messages"
 )
-
-// bufferSize is the capacity of pooled buffers: a chunk message of incompressible data, with headers.
-const bufferSize = 2*messages.ChunkSize + 16<<10
-
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, bufferSize); return &b }}
 
 // PublisherOptions bounds a publisher.
 type PublisherOptions struct {
 	// MaxBytesInFlight bounds what is not confirmed, by capacity of buffers; 0 is 16 MiB. JetStream drops publishes when 128 MiB of one
-	// stream are queued (error 10167), so the publishers of a backup together stay below that.
+	// stream are queued (error 10167); what is dropped is sent again, but the publishers of a backup together should stay below that.
 	MaxBytesInFlight int64
 }
 
-// Publisher publishes messages and sees to it that each is confirmed.
+// Publisher publishes messages and sees to it that each is confirmed. Any number of goroutines may use it.
 type Publisher struct {
 	c      *Client
 	prefix string
 	stream string
 	limit  int64
+	id     string // of this publisher, the first half of the ids that JetStream tells duplicates by
+	gate   gate
+	ctx    context.Context // ends when the server refuses the subject, or the client is closed
 
 	mu       sync.Mutex
 	room     sync.Cond
@@ -40,7 +35,6 @@ type Publisher struct {
 	count    int
 	err      error
 	waiting  atomic.Bool
-	id       string
 	n        atomic.Uint64
 }
 
@@ -58,25 +52,21 @@ func (c *Client) publisher(prefix, stream string, o PublisherOptions) *Publisher
 	if o.MaxBytesInFlight <= 0 {
 		o.MaxBytesInFlight = 16 << 20
 	}
-	p := &Publisher{c: c, prefix: prefix, stream: stream, limit: o.MaxBytesInFlight, id: nuid.Next()}
+	p := &Publisher{c: c, prefix: prefix, stream: stream, limit: o.MaxBytesInFlight, id: nuid.Next() + "."}
 	p.room.L = &p.mu
+	p.ctx, _ = c.guard(context.Background(), prefix) // for as long as the client
 	return p
 }
 
-// Buffer returns an empty buffer that fits a chunk message. It goes back with Publish.
-func (p *Publisher) Buffer() []byte { return (*buffers.Get().(*[]byte))[:0] }
-
-// Release gives back a buffer that is not published.
-func (p *Publisher) Release(b []byte) {
-	if cap(b) == bufferSize {
-		b = b[:0]
-		buffers.Put(&b)
-	}
-}
-
 // Publish sends one message and takes its buffer over. It blocks while too many bytes are not confirmed. A message that was not confirmed
-// (a full stream, a lost connection, a change of leaders) is sent again under the same id until it is, or ctx ends. done is called once.
+// (a full stream, a lost connection, a change of leaders) is sent again under the same id until it is, ctx ends, or it is clear that it never
+// will be: the stream is gone, the account lacks permission, the message is too large. done is called once, from another goroutine. The
+// order in which messages are stored may differ from that of publishing as soon as one was sent again.
 func (p *Publisher) Publish(ctx context.Context, subject Subject, buf []byte, done func(seq uint64, err error)) error {
+	if limit := p.c.nc.MaxPayload(); limit > 0 && int64(len(buf))+headerRoom > limit {
+		return fmt.Errorf("a message of %d bytes for %s%s is larger than NATS at %s takes (%d): raise max_payload in the server's configuration",
+			len(buf), p.prefix, subject, p.c.where, limit)
+	}
 	size := int64(cap(buf))
 	if err := p.reserve(ctx, size); err != nil {
 		p.Release(buf)
@@ -84,9 +74,15 @@ func (p *Publisher) Publish(ctx context.Context, subject Subject, buf []byte, do
 	}
 	m := &outgoing{p: p, ctx: ctx, buf: buf, size: size, done: done}
 	m.msg = &nats.Msg{Subject: p.prefix + string(subject), Data: buf,
-		Header: nats.Header{jetstream.MsgIDHeader: []string{fmt.Sprintf("%s.%d", p.id, p.n.Add(1))}}}
-	f, err := p.c.js.PublishMsgAsync(m.msg)
+		Header: nats.Header{jetstream.MsgIDHeader: []string{p.id + strconv.FormatUint(p.n.Add(1), 10)}}}
+	if p.gate.closed() {
+		p.gate.join()
+		go m.again(nil)
+		return nil
+	}
+	f, err := p.c.js.PublishMsgAsync(m.msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
+		p.gate.join()
 		go m.again(err)
 		return nil
 	}
@@ -94,17 +90,35 @@ func (p *Publisher) Publish(ctx context.Context, subject Subject, buf []byte, do
 	return nil
 }
 
+// headerRoom is what the header of a message takes of the payload limit, in bytes, with much to spare.
+const headerRoom = 256
+
 func (p *Publisher) reserve(ctx context.Context, n int64) error {
-	stop := context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		p.room.Broadcast()
-		p.mu.Unlock()
+	return p.until(ctx, func() bool { return p.inFlight == 0 || p.inFlight+n <= p.limit }, func() {
+		p.inFlight += n
+		p.count++
 	})
-	defer stop()
+}
+
+// Flush returns when all messages are confirmed, or with the first error that will not go away.
+func (p *Publisher) Flush(ctx context.Context) error {
+	return p.until(ctx, func() bool { return p.count == 0 }, func() {})
+}
+
+// until waits for cond and does then, both under the lock.
+func (p *Publisher) until(ctx context.Context, cond func() bool, then func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.err == nil && ctx.Err() == nil && p.inFlight > 0 && p.inFlight+n > p.limit {
-		p.room.Wait()
+	if p.err == nil && ctx.Err() == nil && !cond() {
+		stop := context.AfterFunc(ctx, func() {
+			p.mu.Lock()
+			p.room.Broadcast()
+			p.mu.Unlock()
+		})
+		defer stop()
+		for p.err == nil && ctx.Err() == nil && !cond() {
+			p.room.Wait()
+		}
 	}
 	if p.err != nil {
 		return p.err
@@ -112,30 +126,7 @@ func (p *Publisher) reserve(ctx context.Context, n int64) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	p.inFlight += n
-	p.count++
-	return nil
-}
-
-// Flush returns when all messages are confirmed, or with the first error that will not go away.
-func (p *Publisher) Flush(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		p.room.Broadcast()
-		p.mu.Unlock()
-	})
-	defer stop()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.err == nil && ctx.Err() == nil && p.count > 0 {
-		p.room.Wait()
-	}
-	if p.err != nil {
-		return p.err
-	}
-	if p.count > 0 {
-		return context.Cause(ctx)
-	}
+	then()
 	return nil
 }
 
@@ -146,114 +137,5 @@ func (p *Publisher) InFlight() int64 {
 	return p.inFlight
 }
 
-// Waiting reports whether a full stream holds publishing back.
+// Waiting reports whether a full stream holds publishing back: a target is slower than the source.
 func (p *Publisher) Waiting() bool { return p.waiting.Load() }
-
-// outgoing is a message that is not confirmed.
-type outgoing struct {
-	p    *Publisher
-	ctx  context.Context
-	msg  *nats.Msg
-	buf  []byte
-	size int64
-	done func(uint64, error)
-}
-
-func (m *outgoing) wait(f jetstream.PubAckFuture) {
-	select {
-	case ack := <-f.Ok():
-		m.finish(ack.Sequence, nil)
-	case err := <-f.Err():
-		m.again(err)
-	case <-m.ctx.Done():
-		m.finish(0, context.Cause(m.ctx))
-	}
-}
-
-// again sends the message until it is confirmed.
-func (m *outgoing) again(err error) {
-	delay := 2 * time.Millisecond
-	for {
-		full := isFull(err)
-		if !full && !isPassing(err) {
-			m.finish(0, m.p.permanent(err))
-			return
-		}
-		m.p.waiting.Store(full)
-		select {
-		case <-time.After(delay):
-		case <-m.ctx.Done():
-			m.finish(0, context.Cause(m.ctx))
-			return
-		}
-		delay = min(delay*2, 250*time.Millisecond)
-		if full {
-			delay = min(delay, 20*time.Millisecond)
-		}
-		ctx, cancel := context.WithTimeout(m.ctx, publishAckWait)
-		ack, e := m.p.c.js.PublishMsg(ctx, m.msg, jetstream.WithRetryAttempts(0))
-		cancel()
-		if e == nil {
-			m.p.waiting.Store(false)
-			m.finish(ack.Sequence, nil)
-			return
-		}
-		if m.ctx.Err() != nil {
-			m.finish(0, context.Cause(m.ctx))
-			return
-		}
-		err = e
-	}
-}
-
-func (m *outgoing) finish(seq uint64, err error) {
-	if m.done != nil {
-		m.done(seq, err)
-	}
-	p := m.p
-	if err == nil {
-		p.Release(m.buf)
-	} // else the client may still hold it in its write buffer
-	p.mu.Lock()
-	p.inFlight -= m.size
-	p.count--
-	if err != nil && p.err == nil {
-		p.err = err
-	}
-	p.room.Broadcast()
-	p.mu.Unlock()
-}
-
-func (p *Publisher) permanent(err error) error {
-	if errors.Is(err, nats.ErrPermissionViolation) {
-		return fmt.Errorf("NATS does not allow this account to publish to %s>: give it permission for polarcast.>: %w", p.prefix, err)
-	}
-	if errors.Is(err, jetstream.ErrNoStreamResponse) || errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("stream %s is gone: it was removed while the backup ran; start the backup again: %w", p.stream, err)
-	}
-	return fmt.Errorf("could not publish to stream %s: %w", p.stream, err)
-}
-
-// isFull recognises the answers of a stream that has reached its limits, or whose queue has.
-func isFull(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode == 10077 || api.ErrorCode == 10167 || api.Code == 429
-	}
-	return errors.Is(err, jetstream.ErrTooManyStalledMsgs)
-}
-
-// isPassing recognises errors that go away by themselves.
-func isPassing(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		return api.Code == 503 || api.Code == 500
-	}
-	for _, e := range []error{nats.ErrDisconnected, nats.ErrTimeout, nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting, nats.ErrNoResponders,
-		jetstream.ErrAsyncPublishTimeout, jetstream.ErrNoStreamResponse, context.DeadlineExceeded, nats.ErrBadHeaderMsg} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}

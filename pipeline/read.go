@@ -16,7 +16,7 @@ import (
 func (c *Client) read(ctx context.Context, stream string, subjects []string, from uint64, follow bool, fn func(seq uint64, subject string, data []byte) error) error {
 	s, err := c.js.Stream(ctx, stream)
 	if err != nil {
-		return streamError(stream, err)
+		return c.streamError(stream, err)
 	}
 	last := s.CachedInfo().State.LastSeq
 	if !follow && last < max(from, 1) {

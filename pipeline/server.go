@@ -39,8 +39,10 @@ type ServerOptions struct {
 
 // Server is an embedded JetStream server.
 type Server struct {
-	s    *server.Server
-	lock *os.File
+	s              *server.Server
+	lock           *os.File
+	log            *serverLog
+	user, password string
 }
 
 // StartServer starts an embedded server and returns when it takes connections.
@@ -55,12 +57,16 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := start(o)
+	log := &serverLog{l: o.Logger}
+	if log.l == nil {
+		log.l = slog.New(slog.DiscardHandler)
+	}
+	s, err := start(o, log)
 	if err != nil {
 		lock.Close()
 		return nil, err
 	}
-	return &Server{s: s, lock: lock}, nil
+	return &Server{s: s, lock: lock, log: log, user: o.User, password: o.Password}, nil
 }
 
 // lockStore makes sure that no other process uses the store.
@@ -77,7 +83,7 @@ func lockStore(dir string) (*os.File, error) {
 	return f, nil
 }
 
-func start(o ServerOptions) (*server.Server, error) {
+func start(o ServerOptions, log *serverLog) (*server.Server, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(o.StoreDir, &fs); err == nil {
 		if free := int64(fs.Bavail) * fs.Bsize; free < minFree {
@@ -86,7 +92,7 @@ func start(o ServerOptions) (*server.Server, error) {
 		}
 	}
 	so := &server.Options{
-		ServerName: "polarcast-" + strconv.Itoa(os.Getpid()), JetStream: true, StoreDir: o.StoreDir, NoSigs: true, NoLog: o.Logger == nil,
+		ServerName: "polarcast-" + strconv.Itoa(os.Getpid()), JetStream: true, StoreDir: o.StoreDir, NoSigs: true,
 		DontListen: o.Listen == "", SyncAlways: o.SyncAlways, MaxPayload: o.MaxPayload, Username: o.User, Password: o.Password,
 		JetStreamMaxMemory: 32 << 20, JetStreamMaxStore: o.MaxStore, DisableJetStreamBanner: true,
 	}
@@ -118,9 +124,7 @@ func start(o ServerOptions) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not start the embedded JetStream server: %w", err)
 	}
-	if o.Logger != nil {
-		s.SetLoggerV2(serverLog{o.Logger}, false, false, false)
-	}
+	s.SetLoggerV2(log, false, false, false)
 	go s.Start()
 	if !s.ReadyForConnections(30 * time.Second) {
 		s.Shutdown()
@@ -147,13 +151,3 @@ func (s *Server) Shutdown() {
 	s.s.WaitForShutdown()
 	s.lock.Close()
 }
-
-// serverLog passes what the server says on. Its notices are details to us.
-type serverLog struct{ l *slog.Logger }
-
-func (s serverLog) Noticef(f string, v ...any) { s.l.Debug(fmt.Sprintf(f, v...)) }
-func (s serverLog) Warnf(f string, v ...any)   { s.l.Debug("JetStream: " + fmt.Sprintf(f, v...)) }
-func (s serverLog) Fatalf(f string, v ...any)  { s.l.Error("JetStream: " + fmt.Sprintf(f, v...)) }
-func (s serverLog) Errorf(f string, v ...any)  { s.l.Error("JetStream: " + fmt.Sprintf(f, v...)) }
-func (s serverLog) Debugf(string, ...any)      {}
-func (s serverLog) Tracef(string, ...any)      {}

@@ -50,7 +50,7 @@ func (c *Client) CreateBackup(ctx context.Context, id string, req messages.Reque
 	}
 	for _, cfg := range c.streamConfigs(id, so) {
 		if _, err := c.js.CreateOrUpdateStream(ctx, cfg); err != nil {
-			return streamError(cfg.Name, err)
+			return c.streamError(cfg.Name, err)
 		}
 	}
 	for _, t := range so.Targets {
@@ -79,7 +79,7 @@ func (c *Client) ensureEvents(ctx context.Context) error {
 			Retention: jetstream.LimitsPolicy, Replicas: c.replicas, AllowDirect: true, Description: "polarcast: the event log of all backups"})
 	}
 	if err != nil {
-		return streamError(eventStream, err)
+		return c.streamError(eventStream, err)
 	}
 	return nil
 }
@@ -104,28 +104,11 @@ func (c *Client) streamConfigs(id string, so StreamOptions) []jetstream.StreamCo
 	return []jetstream.StreamConfig{chunks, index}
 }
 
-func streamError(name string, err error) error {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		switch api.ErrorCode {
-		case 10047, 10023:
-			return fmt.Errorf("JetStream has no room for stream %s: raise the server's or the account's storage limit: %w", name, err)
-		}
-		if strings.Contains(api.Description, "insufficient") {
-			return fmt.Errorf("JetStream cannot place stream %s: check the number of replicas and the storage limits: %w", name, err)
-		}
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("JetStream did not answer for stream %s: check that the account may use $JS.API.>, and that the cluster has a leader: %w", name, err)
-	}
-	return fmt.Errorf("stream %s: %w", name, err)
-}
-
 // AddTarget makes the durable consumer of a target. One that is there stays as it is.
 func (c *Client) AddTarget(ctx context.Context, id, target string) error {
 	s, err := c.js.Stream(ctx, chunkStream+id)
 	if err != nil {
-		return streamError(chunkStream+id, err)
+		return c.streamError(chunkStream+id, err)
 	}
 	_, err = s.Consumer(ctx, consumerName(target))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
@@ -151,7 +134,7 @@ func (c *Client) RemoveTarget(ctx context.Context, id, target string) error {
 func (c *Client) DropStreams(ctx context.Context, id string) error {
 	for _, s := range []string{chunkStream, indexStream, workStream} {
 		if err := c.js.DeleteStream(ctx, s+id); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return streamError(s+id, err)
+			return c.streamError(s+id, err)
 		}
 	}
 	return nil
@@ -173,7 +156,7 @@ func (c *Client) RemoveBackup(ctx context.Context, id string) error {
 		err = s.Purge(ctx, jetstream.WithPurgeSubject(eventPrefix+id))
 	}
 	if err != nil {
-		return streamError(eventStream, err)
+		return c.streamError(eventStream, err)
 	}
 	c.mu.Lock()
 	if l := c.logs[id]; l != nil {
@@ -191,11 +174,11 @@ func (c *Client) Backups(ctx context.Context) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, streamError(eventStream, err)
+		return nil, c.streamError(eventStream, err)
 	}
 	info, err := s.Info(ctx, jetstream.WithSubjectFilter(eventPrefix+"*"))
 	if err != nil {
-		return nil, streamError(eventStream, err)
+		return nil, c.streamError(eventStream, err)
 	}
 	var ids []string
 	for subject := range info.State.Subjects {
@@ -215,7 +198,7 @@ type StreamInfo struct {
 func (c *Client) ChunkStream(ctx context.Context, id string) (StreamInfo, error) {
 	s, err := c.js.Stream(ctx, chunkStream+id)
 	if err != nil {
-		return StreamInfo{}, streamError(chunkStream+id, err)
+		return StreamInfo{}, c.streamError(chunkStream+id, err)
 	}
 	i := s.CachedInfo()
 	return StreamInfo{Messages: i.State.Msgs, FirstSeq: i.State.FirstSeq, LastSeq: i.State.LastSeq, Bytes: int64(i.State.Bytes), MaxBytes: i.Config.MaxBytes}, nil
@@ -230,9 +213,18 @@ type Lag struct {
 
 // TargetLag returns what a target has still to do.
 func (c *Client) TargetLag(ctx context.Context, id, target string) (Lag, error) {
-	cons, err := c.js.Consumer(ctx, chunkStream+id, consumerName(target))
+	return c.lag(ctx, chunkStream+id, consumerName(target), fmt.Sprintf("target %q of backup %q", target, id))
+}
+
+func (c *Client) lag(ctx context.Context, stream, consumer, what string) (Lag, error) {
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	cons, err := c.js.Consumer(rctx, stream, consumer)
+	if isGone(err) {
+		return Lag{}, c.streamError(stream, err)
+	}
 	if err != nil {
-		return Lag{}, fmt.Errorf("consumer of target %q of backup %q: %w", target, id, err)
+		return Lag{}, fmt.Errorf("consumer of %s at %s: %w", what, c.where, cause(rctx, err))
 	}
 	i := cons.CachedInfo()
 	return Lag{Pending: i.NumPending, AckPending: i.NumAckPending, AckFloor: i.AckFloor.Stream}, nil
