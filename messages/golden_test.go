@@ -11,7 +11,7 @@ import (
 )
 
 // Golden files are the format as released: a change that breaks one breaks backups that are under way. They are written again only with
-// -update, for a new kind or a new version.
+// -update, for a new kind, a new version or a new field of an event.
 var update = flag.Bool("update", false, "write the golden files and the fuzzing corpus again")
 
 // golden compares bytes with testdata/golden/name and returns what the file holds. Names that end in .hex are hexadecimal, 16 bytes a line.
