@@ -12,10 +12,10 @@ func parseTarHeader(b []byte, h *TarHeader) (typ byte, err error) {
 	if err := checkTarSum(b); err != nil {
 		return 0, err
 	}
-	*h = TarHeader{RawName: cString(b[0:100]), Link: cString(b[157:257])}
+	*h = TarHeader{RawName: fieldString(b[0:100]), Link: fieldString(b[157:257])}
 	typ = b[156]
 	if bytes.Equal(b[257:263], []byte("ustar\x00")) { // GNU's magic has a space there, and other things in place of the prefix
-		if prefix := cString(b[345:500]); prefix != "" {
+		if prefix := fieldString(b[345:500]); prefix != "" {
 			h.RawName = prefix + "/" + h.RawName
 		}
 	}
@@ -91,8 +91,8 @@ func checkTarSum(b []byte) error {
 	return nil
 }
 
-// cString is a field up to its first zero byte.
-func cString(b []byte) string {
+// fieldString is a field up to its first zero byte.
+func fieldString(b []byte) string {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		b = b[:i]
 	}
@@ -181,9 +181,9 @@ func (t *TarReader) beginMeta(typ byte) error {
 func (o *tarOverrides) apply(typ byte, meta []byte) error {
 	switch typ {
 	case 'L':
-		o.path = cString(meta)
+		o.path = fieldString(meta)
 	case 'K':
-		o.link = cString(meta)
+		o.link = fieldString(meta)
 	case 'x':
 		return o.pax(meta)
 	}
