@@ -177,6 +177,11 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 	if st.Completed == nil && st.Terminal() != nil {
 		return r.restart(ctx, st)
 	}
+	if r.server != nil {
+		if err := r.client.TakeOver(ctx, owner); err != nil {
+			return err
+		}
+	}
 	r.resumed = true
 	r.o.UI.Info("continuing the interrupted backup in directory \"%s\"", r.o.Target.Dir)
 	return nil
