@@ -15,7 +15,9 @@ func checkBuffer(t *testing.T, c *Conn, sent int) {
 }
 
 func FuzzBaseBackup(f *testing.F) {
-	header := func() *script { return (&script{}).start(polarHeader, []any{nil, nil, "1", nil}, []any{nil, nil, nil, "1"}) }
+	header := func() *script {
+		return (&script{}).start(polarHeader, []any{nil, nil, "1", nil}, []any{nil, nil, nil, "1"})
+	}
 	f.Add(true, header().copyOut().data("nbase.tar\x00\x00").data("dx").data("p", uint64(1)).data("m").data("d{}").copyDone().end().ready().b)
 	f.Add(false, header().copyOut().data("x").copyDone().copyOut().copyDone().copyOut().data("{}").copyDone().end().ready().b)
 	f.Add(true, header().copyOut().data("nbase.tar\x00\x00").copyDone().end().fail("ERROR", "XX001", "checksum").ready().b)

@@ -1,0 +1,650 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestServer runs everything against one PostgreSQL 15.
+func TestServer(t *testing.T) {
+	home := cleanEnv(t)
+	s := newPGServer(t)
+	t.Run("Login", func(t *testing.T) { defer s.in(t)(); testLogin(t, s, home) })
+	t.Run("Prompt", func(t *testing.T) { defer s.in(t)(); testPrompt(t, s) })
+	t.Run("TLS", func(t *testing.T) { defer s.in(t)(); testTLS(t, s) })
+	t.Run("LoginErrors", func(t *testing.T) { defer s.in(t)(); testLoginErrors(t, s) })
+	t.Run("Session", func(t *testing.T) { defer s.in(t)(); testSession(t, s) })
+	t.Run("Commands", func(t *testing.T) { defer s.in(t)(); testCommands(t, s) })
+	t.Run("BaseBackup", func(t *testing.T) { defer s.in(t)(); testBaseBackup(t, s) })
+	t.Run("Cancel", func(t *testing.T) { defer s.in(t)(); testCancel(t, s) })
+	t.Run("Replication", func(t *testing.T) { defer s.in(t)(); testReplication(t, s) })
+	t.Run("Standby", func(t *testing.T) { defer s.in(t)(); testStandby(t, s) }) // restarts and promotes the server
+}
+
+const password = `s:e\cret`
+
+func testLogin(t *testing.T, s *pgServer, home string) {
+	port := strconv.Itoa(s.port)
+	pass := func(t *testing.T, db string) {
+		t.Setenv("PGPASSFILE", s.file("pgpass", "# comment\n*:*:*:nobody:wrong\nlocalhost:"+port+":"+db+":secret:s\\:e\\\\cret\n"))
+	}
+	for _, c := range []struct {
+		name        string
+		setup       func(t *testing.T)
+		o           ConnOptions
+		tls         bool
+		application string
+	}{
+		{"socket", nil, ConnOptions{Host: s.dir, User: "postgres", AppName: "test"}, false, "test"},
+		{"connection string", nil, ConnOptions{ConnString: "host=localhost user=secret dbname=ignored password='s:e\\\\cret' application_name=mine", AppName: "test"}, true, "mine"},
+		{"URI", nil, ConnOptions{ConnString: "postgresql://secret:s%3Ae%5Ccret@127.0.0.1:" + port + "/postgres?sslmode=require&channel_binding=require"}, true, ""},
+		{"options override", nil, ConnOptions{ConnString: "host=wrong.invalid port=1 user=nobody", Host: "localhost", Port: port, User: "secret"}, true, ""},
+		{"environment", func(t *testing.T) {
+			t.Setenv("PGHOST", "127.0.0.1")
+			t.Setenv("PGPORT", port)
+			t.Setenv("PGUSER", "secret")
+			t.Setenv("PGAPPNAME", "env")
+		}, ConnOptions{Port: port, ConnString: "connect_timeout=10"}, true, "env"},
+		{"service", func(t *testing.T) {
+			t.Setenv("PGSERVICE", "mine")
+			t.Setenv("PGSERVICEFILE", s.file("service", "[other]\nhost=wrong.invalid\n[mine]\n# x\nhost=localhost\nport="+port+"\nuser=secret\ndbname=x\n"))
+		}, ConnOptions{ConnString: "keepalives=1 keepalives_idle=30 tcp_user_timeout=10000"}, true, ""},
+		{"service in the home directory", func(t *testing.T) {
+			os.WriteFile(filepath.Join(home, ".pg_service.conf"), []byte("[home]\nhost=localhost\nuser=plain\nsslmode=disable\n"), 0o600)
+		}, ConnOptions{ConnString: "service=home"}, false, ""},
+		{"prefer falls back to no TLS", nil, ConnOptions{ConnString: "host=localhost user=plain"}, false, ""},
+		{"allow goes on to TLS", nil, ConnOptions{ConnString: "host=localhost user=secret sslmode=allow"}, true, ""},
+		{"password file", func(t *testing.T) { t.Setenv("PGPASSWORD", ""); pass(t, "DB") }, ConnOptions{Host: "localhost", User: "secret"}, true, ""},
+		{"options", nil, ConnOptions{ConnString: "host=localhost user=secret options='-c application_name=opt'"}, true, "opt"},
+		{"hostaddr", nil, ConnOptions{ConnString: "host=nowhere.invalid hostaddr=127.0.0.1 user=secret"}, true, ""},
+		{"second host", nil, ConnOptions{ConnString: "host=" + s.dir + "/none,localhost port=1," + port + " user=secret", Port: "1," + port}, true, ""},
+	} {
+		for _, replication := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s replication=%v", c.name, replication), func(t *testing.T) {
+				defer s.in(t)()
+				t.Setenv("PGPASSWORD", password)
+				if c.setup != nil {
+					c.setup(t)
+				}
+				if c.name == "password file" {
+					pass(t, map[bool]string{true: "replication", false: "postgres"}[replication])
+				}
+				c.o.Replication = replication
+				if c.o.DBName = ""; c.name == "service" || c.name == "connection string" {
+					if !replication {
+						t.Setenv("PGDATABASE", "")
+						return // that database does not exist
+					}
+				}
+				conn := s.connect(c.o)
+				if conn.TLS() != c.tls {
+					t.Errorf("TLS is %v", conn.TLS())
+				}
+				if got := conn.Parameter("application_name"); got != c.application {
+					t.Errorf("application_name is %q", got)
+				}
+				if v := conn.ServerVersion(); v/10000 != 15 {
+					t.Errorf("version %d", v)
+				}
+				if replication {
+					if _, err := conn.IdentifySystem(context.Background()); err != nil {
+						t.Error(err)
+					}
+				} else if rows, err := conn.Query(context.Background(), "SELECT current_database()"); err != nil || rows[0].text(0) != "postgres" {
+					t.Errorf("%s, %v", rows, err)
+				}
+			})
+		}
+	}
+}
+
+func testPrompt(t *testing.T, s *pgServer) {
+	asked := 0
+	answer := password
+	prompt := func(text string) (string, error) {
+		if asked++; text != "Password: " {
+			t.Errorf("prompt %q", text)
+		}
+		return answer, nil
+	}
+	connect := func(o ConnOptions) error {
+		o.Host, o.User, o.Prompt = "localhost", "secret", prompt
+		cfg := s.config(o)
+		for range 2 { // one configuration asks once
+			c, err := Connect(context.Background(), cfg)
+			if err != nil {
+				return err
+			}
+			c.Close()
+		}
+		if !strings.Contains(cfg.PrimaryConnInfo(150000), `password='s:e\\cret'`) && asked > 0 {
+			t.Errorf("password is not in %s", cfg.PrimaryConnInfo(150000))
+		}
+		return nil
+	}
+	if err := connect(ConnOptions{}); err != nil || asked != 1 {
+		t.Errorf("asked %d times, %v", asked, err)
+	}
+	asked = 0
+	want := "failed: fe_sendauth: no password supplied"
+	if err := connect(ConnOptions{NoPassword: true}); err == nil || !strings.Contains(err.Error(), want) || asked != 0 {
+		t.Errorf("-w: asked %d times, %v", asked, err)
+	}
+	t.Setenv("PGPASSWORD", "wrong")
+	if err := connect(ConnOptions{ForcePassword: true}); err != nil || asked != 1 {
+		t.Errorf("-W: asked %d times, %v", asked, err)
+	}
+	asked = 0
+	if err := connect(ConnOptions{}); err == nil || SQLState(err) != "28P01" || asked != 0 {
+		t.Errorf("wrong password: asked %d times, %v", asked, err)
+	}
+	t.Setenv("PGPASSWORD", "")
+	answer = "wrong too"
+	if err := connect(ConnOptions{}); err == nil || SQLState(err) != "28P01" || asked != 1 {
+		t.Errorf("wrong answer: asked %d times, %v", asked, err)
+	}
+	if strings.Contains(s.log(), "empty password") {
+		t.Errorf("an empty password was sent")
+	}
+}
+
+func testTLS(t *testing.T, s *pgServer) {
+	t.Setenv("PGPASSWORD", password)
+	in := func(name string) string { return filepath.Join(s.dir, name) }
+	open := s.file("open.key", "")
+	key, _ := os.ReadFile(in("cert.key"))
+	os.WriteFile(open, key, 0o600)
+	os.Chmod(open, 0o644)
+	for _, c := range []struct{ conninfo, want string }{
+		{"host=localhost sslmode=verify-full sslrootcert=" + in("ca.crt"), ""},
+		{"host=localhost sslmode=verify-full sslrootcert=" + in("ca.crt") + " sslcrl=" + in("other.crl"), ""},
+		{"host=localhost sslmode=verify-full sslrootcert=" + in("ca.crt") + " sslcrl=" + in("revoked.crl"), "was revoked"},
+		{"host=127.0.0.1 sslmode=verify-ca sslrootcert=" + in("ca.crt"), ""},
+		{"host=127.0.0.1 sslmode=verify-full sslrootcert=" + in("ca.crt"), `server certificate for "localhost" does not match host name "127.0.0.1"`},
+		{"host=localhost sslmode=verify-full sslrootcert=" + in("other.crt"), "certificate verify failed"},
+		{"host=localhost sslmode=require sslrootcert=" + in("other.crt"), "certificate verify failed"},
+		{"host=localhost sslmode=verify-ca", `root certificate file "~/.postgresql/root.crt" does not exist`},
+		{"host=localhost sslmode=verify-ca sslrootcert=" + in("none"), "does not exist"},
+		{"host=localhost sslmode=require ssl_min_protocol_version=TLSv1.3", ""},
+		{"host=localhost sslmode=require ssl_max_protocol_version=TLSv1.2", ""},
+		{"host=localhost channel_binding=require", ""},
+		{"host=localhost sslmode=disable channel_binding=require user=plain", "channel binding"},
+		{"host=localhost require_auth=md5", "require"},
+		{"host=localhost user=cert sslcert=" + in("cert.crt") + " sslkey=" + in("cert.key"), ""},
+		{"host=localhost user=cert sslcert=" + in("cert.crt") + " sslkey=" + open, "has group or world access"},
+		{"host=localhost user=cert sslcert=" + in("other.crt") + " sslkey=" + in("other.key"), "authentication failed"},
+		{"host=" + s.dir + " user=postgres requirepeer=root sslmode=verify-full", "requirepeer specifies \"root\", but actual peer user name is \"postgres\""},
+		{"host=" + s.dir + " user=postgres requirepeer=postgres", ""},
+	} {
+		if !strings.Contains(c.conninfo, "user=") {
+			c.conninfo += " user=secret"
+		}
+		if s.cred == nil && strings.Contains(c.conninfo, "requirepeer") {
+			continue
+		}
+		conn, err := Connect(context.Background(), s.config(ConnOptions{ConnString: c.conninfo}))
+		switch {
+		case c.want == "" && err != nil:
+			t.Errorf("%s:\n%v", c.conninfo, err)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+			t.Errorf("%s:\ngot  %v\nwant %s", c.conninfo, err, c.want)
+		}
+		if err == nil {
+			conn.Close()
+		}
+	}
+}
+
+// testLoginErrors compares the texts with those of libpq 15.
+func testLoginErrors(t *testing.T, s *pgServer) {
+	t.Setenv("PGPASSWORD", "wrong")
+	port := strconv.Itoa(s.port)
+	for _, c := range []struct{ conninfo, want string }{
+		{"host=127.0.0.1 port=1 user=x", `connection to server at "127.0.0.1", port 1 failed: Connection refused
+	Is the server running on that host and accepting TCP/IP connections?`},
+		{"host=/none port=1 user=x", `connection to server on socket "/none/.s.PGSQL.1" failed: No such file or directory
+	Is the server running locally and accepting connections on that socket?`},
+		{"host=nowhere.invalid user=x", `could not translate host name "nowhere.invalid" to address: Name or service not known`},
+		{"host=127.0.0.1 user=secret sslmode=require port=" + port,
+			`connection to server at "127.0.0.1", port ` + port + ` failed: FATAL:  password authentication failed for user "secret"`},
+		{"host=127.0.0.1 user=nobody sslmode=disable port=" + port, `connection to server at "127.0.0.1", port ` + port +
+			` failed: FATAL:  no pg_hba.conf entry for replication connection from host "127.0.0.1", user "nobody", no encryption`},
+		{"host=127.0.0.1 user=nobody port=" + port, `connection to server at "127.0.0.1", port ` + port +
+			` failed: FATAL:  no pg_hba.conf entry for replication connection from host "127.0.0.1", user "nobody", SSL encryption
+connection to server at "127.0.0.1", port ` + port +
+			` failed: FATAL:  no pg_hba.conf entry for replication connection from host "127.0.0.1", user "nobody", no encryption`},
+		{"host=" + s.dir + " user=postgres target_session_attrs=standby port=" + port,
+			`connection to server on socket "` + s.dir + `/.s.PGSQL.` + port + `" failed: server is not in hot standby mode`},
+	} {
+		cfg, err := ParseConfig(ConnOptions{ConnString: c.conninfo, Replication: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Connect(context.Background(), cfg)
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s:\ngot  %v\nwant %s", c.conninfo, err, c.want)
+		}
+	}
+}
+
+// testSession looks at what a new session for SQL has set.
+func testSession(t *testing.T, s *pgServer) {
+	c := s.connect(ConnOptions{})
+	for name, want := range map[string]string{"search_path": "", "statement_timeout": "0", "idle_session_timeout": "0"} {
+		if v, err := c.Show(context.Background(), name); err != nil || v != want {
+			t.Errorf("%s is %q, %v", name, v, err)
+		}
+	}
+	pg, err := ConnectSQL(context.Background(), s.config(ConnOptions{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pg.Close(context.Background())
+	const size = 3 << 20
+	r := pg.ExecParams(context.Background(), "SELECT pg_catalog.convert_to(pg_catalog.repeat('x', $1), 'UTF8')", [][]byte{[]byte(strconv.Itoa(size))},
+		[]uint32{23}, nil, []int16{1}).Read()
+	if r.Err != nil || len(r.Rows) != 1 || len(r.Rows[0][0]) != size {
+		t.Errorf("%d rows, %v", len(r.Rows), r.Err)
+	}
+	if v := pg.Exec(context.Background(), "SHOW statement_timeout"); true {
+		if res, err := v.ReadAll(); err != nil || string(res[0].Rows[0][0]) != "0" {
+			t.Errorf("statement_timeout, %v", err)
+		}
+	}
+	if _, err := ConnectSQL(context.Background(), s.config(ConnOptions{Host: s.dir, User: "postgres", Replication: true})); err == nil {
+		t.Error("SQL over a replication connection")
+	}
+}
+
+func replicationOptions(s *pgServer) ConnOptions {
+	return ConnOptions{Host: s.dir, User: "postgres", Replication: true}
+}
+
+func testCommands(t *testing.T, s *pgServer) {
+	ctx := context.Background()
+	c := s.connect(replicationOptions(s))
+	sys, err := c.IdentifySystem(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := s.sql("SELECT system_identifier FROM pg_catalog.pg_control_system()")[0].text(0)
+	if sys.ID != want || sys.Timeline != 1 || sys.XLogPos == 0 || sys.DBName != "" {
+		t.Errorf("%+v, want system %s", sys, want)
+	}
+	if v, err := c.Show(ctx, "wal_segment_size"); err != nil || v != "16MB" {
+		t.Errorf("%q, %v", v, err)
+	}
+	if _, err := c.Show(ctx, "no_such_setting"); SQLState(err) != "42704" {
+		t.Errorf("unknown setting: %v", err)
+	}
+	if _, err := c.Show(ctx, "a; DROP"); err == nil {
+		t.Error("name of a setting is not checked")
+	}
+	if pid := strconv.Itoa(int(c.BackendPID())); len(s.sql("SELECT 1 FROM pg_catalog.pg_stat_activity WHERE pid = "+pid)) != 1 {
+		t.Errorf("no process %s", pid)
+	}
+	if err := c.CreatePhysicalSlot(ctx, "temporary", true, true); err != nil {
+		t.Fatal(err)
+	}
+	if slot, err := c.ReadSlot(ctx, "temporary"); err != nil || !slot.Exists || slot.RestartLSN == 0 || slot.RestartTimeline != 1 || slot.Type != "physical" {
+		t.Errorf("%+v, %v", slot, err)
+	}
+	if err := c.CreatePhysicalSlot(ctx, "lasting", false, false); err != nil {
+		t.Fatal(err)
+	}
+	if slot, err := c.ReadSlot(ctx, "lasting"); err != nil || slot != (Slot{Exists: true, Type: "physical"}) {
+		t.Errorf("%+v, %v", slot, err)
+	}
+	if err := c.CreatePhysicalSlot(ctx, "lasting", false, false); SQLState(err) != "42710" ||
+		!strings.Contains(err.Error(), `ERROR:  replication slot "lasting" already exists`) {
+		t.Errorf("slot made twice: %v", err)
+	}
+	if slot, err := c.ReadSlot(ctx, "none"); err != nil || slot.Exists {
+		t.Errorf("%+v, %v", slot, err)
+	}
+	if err := c.DropSlot(ctx, "lasting", true); err != nil {
+		t.Error(err)
+	}
+	if err := c.DropSlot(ctx, "lasting", false); SQLState(err) != "42704" {
+		t.Errorf("slot dropped twice: %v", err)
+	}
+	if _, _, err := c.TimelineHistory(ctx, 1); err == nil {
+		t.Error("timeline 1 has a history")
+	}
+	if err := c.UploadManifest(ctx, strings.NewReader("{}")); err == nil || !strings.Contains(err.Error(), "17 or later") {
+		t.Errorf("UPLOAD_MANIFEST on 15: %v", err)
+	}
+	c.Close()
+	if _, err := c.IdentifySystem(ctx); err == nil {
+		t.Error("closed connection answers")
+	}
+	for range 100 { // the server drops it when it sees the end of the connection
+		if len(s.sql("SELECT 1 FROM pg_catalog.pg_replication_slots WHERE slot_name = 'temporary'")) == 0 {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("temporary slot is still there")
+}
+
+// members collects the files of an archive.
+type members struct {
+	files map[string]*bytes.Buffer
+	links map[string]string
+	cur   *bytes.Buffer
+}
+
+func (m *members) Header(h *TarHeader) error {
+	if h.Unsafe != nil {
+		return fmt.Errorf("%s: %w", h.RawName, h.Unsafe)
+	}
+	m.cur = &bytes.Buffer{}
+	if h.Type == TarRegular {
+		m.files[h.Name] = m.cur
+	}
+	if h.Type == TarSymlink {
+		m.links[h.Name] = h.Link
+	}
+	return nil
+}
+func (m *members) Data(p []byte) error { m.cur.Write(p); return nil }
+func (m *members) End() error          { return nil }
+
+func testBaseBackup(t *testing.T, s *pgServer) {
+	space := filepath.Join(s.dir, "space")
+	os.Mkdir(space, 0o700)
+	s.own(space)
+	s.sql("CREATE TABLESPACE sp LOCATION '" + space + "'")
+	s.sql("CREATE TABLE public.t TABLESPACE sp AS SELECT g FROM pg_catalog.generate_series(1, 1000) g")
+	s.sql("CREATE UNLOGGED TABLE public.u AS SELECT pg_catalog.repeat('x', 100) FROM pg_catalog.generate_series(1, 40000) g")
+	path := s.sql("SELECT pg_catalog.pg_relation_filepath('public.t')")[0].text(0)
+	t.Setenv("PGPASSWORD", password)
+	for _, o := range []ConnOptions{replicationOptions(s), {ConnString: "host=localhost user=secret sslmode=require", Replication: true}} {
+		for _, bo := range []BaseBackupOptions{
+			{Label: "it's", Progress: true, Fast: true, WAL: true, VerifyChecksums: true, Manifest: "yes"},
+			{Fast: true, NoWait: true},
+		} {
+			c := s.connect(o)
+			command, err := BuildBaseBackup(c.ServerVersion(), bo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := c.BaseBackup(context.Background(), command)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(b.Tablespaces) != 2 || b.Tablespaces[0].Location != space || b.Tablespaces[1].OID != 0 || b.Polar || (b.Tablespaces[0].SizeKB >= 0) != bo.Progress {
+				t.Errorf("%+v", b.Tablespaces)
+			}
+			if _, err := c.IdentifySystem(context.Background()); err == nil {
+				t.Error("connection takes commands in the middle of a backup")
+			}
+			all, manifest := readBackup(t, b)
+			end, tli, err := b.Finish()
+			if err != nil || end <= b.StartLSN || tli != 1 {
+				t.Errorf("end %s on %d, %v", end, tli, err)
+			}
+			oid := strconv.Itoa(int(b.Tablespaces[0].OID))
+			base, ts := all["base.tar"], all[oid+".tar"]
+			if base == nil || ts == nil {
+				t.Fatalf("archives %v", all)
+			}
+			if base.links["pg_tblspc/"+oid] != space {
+				t.Errorf("links %v", base.links)
+			}
+			want, _ := os.ReadFile(filepath.Join(s.data, path))
+			if got := ts.files[strings.TrimPrefix(path, "pg_tblspc/"+oid+"/")]; got == nil || !bytes.Equal(got.Bytes(), want) || len(want) == 0 {
+				t.Errorf("file %s of the tablespace differs", path)
+			}
+			if label := base.files["backup_label"].String(); !strings.Contains(label, "START WAL LOCATION: "+b.StartLSN.String()) {
+				t.Errorf("label %s", label)
+			}
+			if base.files["global/pg_control"].Len() != 8192 {
+				t.Error("no control file")
+			}
+			seg := base.files["pg_wal/"+SegmentName(1, b.StartLSN, 16<<20)]
+			if (seg != nil) != bo.WAL {
+				t.Errorf("WAL: %v", seg != nil)
+			}
+			if (len(manifest) > 0) != (bo.Manifest != "") || bo.Manifest != "" && !strings.Contains(string(manifest), `"Manifest-Checksum"`) {
+				t.Errorf("manifest of %d bytes", len(manifest))
+			}
+			if _, err := c.IdentifySystem(context.Background()); err != nil {
+				t.Errorf("connection after the backup: %v", err)
+			}
+		}
+	}
+}
+
+// readBackup parses all archives of a backup.
+func readBackup(t *testing.T, b *BaseBackup) (all map[string]*members, manifest []byte) {
+	t.Helper()
+	all = map[string]*members{}
+	var r *TarReader
+	for {
+		it, err := b.Next()
+		if err == io.EOF {
+			return all, manifest
+		}
+		if err == nil {
+			switch it.Kind {
+			case ItemArchive:
+				m := &members{files: map[string]*bytes.Buffer{}, links: map[string]string{}}
+				all[it.Name] = m
+				r = NewTarReader(m)
+				if it.Tablespace == nil {
+					err = errors.New("no tablespace")
+				}
+			case ItemData:
+				err = r.Feed(it.Data)
+			case ItemArchiveEnd:
+				err = r.Close()
+			case ItemManifest:
+				r = NewTarReader(nil)
+			case ItemManifestData:
+				manifest = append(manifest, it.Data...)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func testCancel(t *testing.T, s *pgServer) {
+	c := s.connect(replicationOptions(s))
+	ctx, cancel := context.WithCancelCause(context.Background())
+	b, err := c.BaseBackup(ctx, "BASE_BACKUP (CHECKPOINT 'fast', MAX_RATE 32)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Next(); err != nil {
+		t.Fatal(err)
+	}
+	why := errors.New("changed my mind")
+	time.AfterFunc(50*time.Millisecond, func() { cancel(why) })
+	for err == nil {
+		_, err = b.Next()
+	}
+	if !errors.Is(err, why) {
+		t.Errorf("error is %v", err)
+	}
+	if _, err := c.IdentifySystem(context.Background()); err == nil {
+		t.Error("connection is usable")
+	}
+	ctx, cancel2 := context.WithCancel(context.Background())
+	cancel2()
+	if _, err := Connect(ctx, s.config(replicationOptions(s))); !errors.Is(err, context.Canceled) {
+		t.Errorf("Connect with an ended context: %v", err)
+	}
+}
+
+func testReplication(t *testing.T, s *pgServer) {
+	ctx := context.Background()
+	c := s.connect(replicationOptions(s))
+	if err := c.CreatePhysicalSlot(ctx, "stream", true, true); err != nil {
+		t.Fatal(err)
+	}
+	sys, err := c.IdentifySystem(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := sys.XLogPos.SegmentStart(16 << 20)
+	ws, err := c.StartReplication(ctx, "stream", start, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.sql("CREATE TABLE public.w AS SELECT g FROM pg_catalog.generate_series(1, 10000) g")
+	until, err := ParseLSN(s.sql("SELECT pg_catalog.pg_current_wal_flush_lsn()")[0].text(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pos := start
+	var data []byte
+	for pos < until {
+		m, err := ws.Receive(time.Now().Add(10 * time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Keepalive {
+			continue
+		}
+		if m.Start != pos {
+			t.Fatalf("got %s, want %s", m.Start, pos)
+		}
+		data = append(data, m.Data...)
+		pos += LSN(len(m.Data))
+	}
+	file, _ := os.ReadFile(filepath.Join(s.data, "pg_wal", SegmentName(1, start, 16<<20)))
+	if n := min(len(data), int(until-start)); !bytes.Equal(data[:n], file[:n]) {
+		t.Error("WAL differs from the server's file")
+	}
+	if err := ws.SendStatus(pos, until, 0, true); err != nil {
+		t.Fatal(err)
+	}
+	for replied := false; !replied; {
+		m, err := ws.Receive(time.Now().Add(10 * time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		replied = m.Keepalive
+	}
+	if got := s.sql("SELECT restart_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = 'stream'")[0].text(0); got != until.String() {
+		t.Errorf("slot is at %s, want %s", got, until)
+	}
+	if err := ws.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ws.Receive(time.Time{}); err == nil {
+		t.Error("stopped stream receives")
+	}
+	if _, err := c.IdentifySystem(ctx); err != nil {
+		t.Errorf("connection after the stream: %v", err)
+	}
+	if _, err := c.StartReplication(ctx, "nosuch", start, 1); SQLState(err) != "42704" {
+		t.Errorf("unknown slot: %v", err)
+	}
+	if _, err := c.IdentifySystem(ctx); err != nil {
+		t.Errorf("connection after a refused stream: %v", err)
+	}
+	if ws, err = c.StartReplication(ctx, "", start+1<<40, 1); err != nil { // the server looks at it after it began the copy
+		t.Fatal(err)
+	}
+	if _, err := ws.Receive(time.Now().Add(10 * time.Second)); err == nil || !strings.Contains(err.Error(), "is ahead of the WAL flush position") {
+		t.Errorf("start in the future: %v", err)
+	}
+}
+
+// testStandby restarts the server as a standby, looks for it by target_session_attrs, and promotes it in the middle of a stream.
+func testStandby(t *testing.T, s *pgServer) {
+	ctx := context.Background()
+	old := s.connect(replicationOptions(s))
+	sys, err := old.IdentifySystem(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws, err := old.StartReplication(ctx, "", sys.XLogPos.SegmentStart(16<<20), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan error)
+	go func() {
+		pos := LSN(0)
+		for {
+			m, err := ws.Receive(time.Now().Add(20 * time.Second))
+			if err != nil {
+				stopped <- err
+				return
+			}
+			if pos = max(pos, m.Start+LSN(len(m.Data))); m.Keepalive {
+				ws.SendStatus(m.End, m.End, m.End, false) // or the server does not stop
+			}
+		}
+	}()
+	s.stop()
+	if err := <-stopped; !errors.Is(err, ErrServerStopped) || !IsConnectionLost(err) {
+		t.Errorf("server stopped: %v", err)
+	}
+	s.file("data/standby.signal", "")
+	s.start()
+	port := strconv.Itoa(s.port)
+	for attrs, ok := range map[string]bool{"any": true, "standby": true, "read-only": true, "prefer-standby": true, "primary": false, "read-write": false} {
+		for _, replication := range []bool{true, false} {
+			cfg := s.config(ConnOptions{ConnString: "host=/none," + s.dir + " port=1," + port + " user=postgres target_session_attrs=" + attrs,
+				Port: "1," + port, Replication: replication})
+			c, err := Connect(ctx, cfg)
+			if (err == nil) != ok {
+				t.Errorf("%s replication=%v: %v", attrs, replication, err)
+			}
+			if err == nil {
+				c.Close()
+			}
+		}
+	}
+	c := s.connect(replicationOptions(s))
+	if sys, err = c.IdentifySystem(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if ws, err = c.StartReplication(ctx, "", sys.XLogPos.SegmentStart(16<<20), 1); err != nil {
+		t.Fatal(err)
+	}
+	s.sql("SELECT pg_catalog.pg_promote()")
+	var end *EndOfTimeline
+	for !errors.As(err, &end) {
+		if _, err = ws.Receive(time.Now().Add(20 * time.Second)); err != nil && !errors.As(err, &end) {
+			t.Fatal(err)
+		}
+	}
+	if end.NextTLI != 2 || end.SwitchPoint < sys.XLogPos.SegmentStart(16<<20) {
+		t.Errorf("%+v", end)
+	}
+	name, content, err := c.TimelineHistory(ctx, 2)
+	if err != nil || name != "00000002.history" || !strings.HasPrefix(string(content), "1\t"+end.SwitchPoint.String()+"\t") {
+		t.Errorf("%s %q %v", name, content, err)
+	}
+	// From the switch point on timeline 1 there is nothing: the server does not even begin a copy.
+	if ws, err = c.StartReplication(ctx, "", end.SwitchPoint, 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ws.Receive(time.Time{}); !errors.As(err, &end) || end.NextTLI != 2 {
+		t.Errorf("at the switch point: %v", err)
+	}
+	if ws, err = c.StartReplication(ctx, "", end.SwitchPoint.SegmentStart(16<<20), end.NextTLI); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := ws.Receive(time.Now().Add(20 * time.Second)); err != nil || len(m.Data) == 0 && !m.Keepalive {
+		t.Errorf("timeline 2: %v", err)
+	}
+	if err := ws.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
