@@ -1,7 +1,6 @@
 package pfs
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"sort"
@@ -43,10 +42,7 @@ func (localFS) Open(name string, flag int, perm fs.FileMode) (File, error) {
 
 func (localFS) Rename(oldname, newname string) error {
 	// os.Rename looks at newname first and calls a directory there "file exists"; the errno of the call itself is wanted.
-	if err := ignoringEINTR(func() error { return syscall.Rename(oldname, newname) }); err != nil {
-		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
-	}
-	return nil
+	return linkError("rename", oldname, newname, ignoringEINTR(func() error { return syscall.Rename(oldname, newname) }))
 }
 
 func (localFS) Remove(name string) error {
@@ -125,23 +121,4 @@ func extend(f *os.File, size int64) error {
 		return err
 	}
 	return f.Truncate(size)
-}
-
-// errAppend is the answer to os.O_APPEND on both file systems: a pfsd built without -fwrapv aborts on it, and chunks are written by
-// position anyway.
-var errAppend = fmt.Errorf("files are written by position, O_APPEND is not supported: %w", syscall.EINVAL)
-
-func pathError(op, name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fs.PathError{Op: op, Path: name, Err: err}
-}
-
-func ignoringEINTR(call func() error) error {
-	for {
-		if err := call(); err != syscall.EINTR {
-			return err
-		}
-	}
 }

@@ -1,0 +1,57 @@
+package pfs
+
+import "time"
+
+// stallRepeat is how often a stall that goes on is told again.
+const stallRepeat = 30 * time.Second
+
+// watch reports calls that hang, as long as the disk is mounted. A call hangs for ever while pfsd is down; nothing can cancel it, and it
+// goes on without an error when pfsd is back.
+func (d *disk) watch() {
+	tick := time.NewTicker(min(max(d.opts.StallAfter/5, time.Millisecond), time.Second))
+	defer tick.Stop()
+	var stalled *call
+	var told time.Time
+	for {
+		var now time.Time
+		select {
+		case <-d.gone:
+			return
+		case now = <-tick.C:
+		}
+		if stalled != nil && !d.isRunning(stalled) {
+			d.log.Info("pfsd answers again", "after", time.Since(stalled.start).Round(time.Millisecond))
+			stalled = nil
+		}
+		c := d.oldest()
+		if c == nil || now.Sub(c.start) < d.opts.StallAfter || stalled != nil && now.Sub(told) < stallRepeat {
+			continue
+		}
+		stalled, told = c, now
+		state := "pfsd runs, but is stuck or overloaded"
+		if running, why := pfsdRuns(d.opts.RunDir, d.opts.Disk); !running {
+			state = "pfsd is down (" + why + "): start it again; do not delete files in /dev/shm/pfsd"
+		}
+		d.log.Warn("pfsd does not answer; the call goes on when it is back", "call", c.op, "path", c.path,
+			"waiting", now.Sub(c.start).Round(time.Millisecond), "state", state)
+	}
+}
+
+func (d *disk) isRunning(c *call) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.running[c]
+	return ok
+}
+
+func (d *disk) oldest() *call {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var first *call
+	for c := range d.running {
+		if first == nil || c.start.Before(first.start) {
+			first = c
+		}
+	}
+	return first
+}
