@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -44,6 +45,8 @@ type Client struct {
 	guards   guards
 	ctx      context.Context // ends with Close
 	stop     context.CancelCauseFunc
+
+	observer atomic.Pointer[func(Progress)]
 
 	mu   sync.Mutex
 	logs map[string]*Log

@@ -30,10 +30,20 @@ type Progress struct {
 	File             string `json:"file,omitempty"`
 	LSN              string `json:"lsn,omitempty"`
 	Waiting          string `json:"waiting,omitempty"` // what the stage waits for
+
+	// Rate is what the stage moved in the last second or so, in raw bytes per second: read, or written.
+	Rate float64 `json:"rate,omitempty"`
 }
+
+// OnProgress makes fn see every report that this client sends, before it is sent: a process that shows figures of its own work needs no
+// subscription for it. nil ends that. fn is called from several goroutines.
+func (c *Client) OnProgress(fn func(Progress)) { c.observer.Store(&fn) }
 
 // ReportProgress sends a report to whoever listens.
 func (c *Client) ReportProgress(p Progress) {
+	if fn := c.observer.Load(); fn != nil && *fn != nil {
+		(*fn)(p)
+	}
 	b, err := json.Marshal(p)
 	if err != nil {
 		return
