@@ -112,6 +112,20 @@ func TestIncompressibleFile(t *testing.T) {
 	}
 }
 
+// TestManyFiles has more files than the table of attempts: one must not inherit the failures of another that had its place.
+func TestManyFiles(t *testing.T) {
+	c := NewCompressor(CodecLZ4, 0)
+	random, pages := randomChunk(12, 64<<10), pgbenchChunk()
+	for i := range 4 * len(c.attempts.files) {
+		r := Record{Path: fmt.Sprint("toast", i)}
+		c.AppendData(nil, &r, random)
+		r.Path = fmt.Sprint("heap", i)
+		if c.AppendData(nil, &r, pages); r.Codec != CodecLZ4 {
+			t.Fatalf("the first chunk of %s got codec %d", r.Path, r.Codec)
+		}
+	}
+}
+
 // TestSampleSparesAttempts shows that a file is judged by samples after a failure: a chunk that only compresses elsewhere is not tried.
 func TestSampleSparesAttempts(t *testing.T) {
 	c := NewCompressor(CodecLZ4, 0)
@@ -211,6 +225,8 @@ func TestNothingAllocates(t *testing.T) {
 	receipts := AppendReceipts(nil, make([]Receipt, 0))
 	raw, parts := make([]byte, 0, ChunkSize), make([]PartChunk, 0, 100)
 	d := NewReader(msg)
+	var last Record // a record that is used again spares a new reader its path
+	huge := Record{Codec: CodecLZ4, RawLen: MaxChunkSize, Payload: make([]byte, 10)}
 	for name, f := range map[string]func(){
 		"lz4":    func() { c.AppendData(dst, &r, pages) },
 		"zstd":   func() { zs.AppendData(dst, &r, pages) },
@@ -227,10 +243,17 @@ func TestNothingAllocates(t *testing.T) {
 				}
 			}
 		},
-		"append record": func() { AppendRecord(dst, &r) },
-		"receipts":      func() { AppendReceipts(dst, nil); ReadReceipts(receipts, nil) },
-		"path key":      func() { PathKey(TreeLocal, r.Path) },
-		"combine":       func() { CombineCRC32C(1, 2, ChunkSize+1) },
+		"read with a new reader": func() {
+			var d Reader
+			d.Reset(msg)
+			for d.Next(&last) == nil {
+			}
+		},
+		"refuse a huge claim": func() { huge.Decompress(nil) },
+		"append record":       func() { AppendRecord(dst, &r) },
+		"receipts":            func() { AppendReceipts(dst, nil); ReadReceipts(receipts, nil) },
+		"path key":            func() { PathKey(TreeLocal, r.Path) },
+		"combine":             func() { CombineCRC32C(1, 2, ChunkSize+1) },
 	} {
 		f() // tables and decoders are made once
 		if n := testing.AllocsPerRun(100, f); n >= 1 {

@@ -2,22 +2,24 @@ package messages
 
 // Requested begins a backup: what was asked for. It never holds a secret.
 type Requested struct {
-	Label       string        `json:"label"`
-	Command     string        `json:"command,omitempty"` // for people
-	Source      string        `json:"source"`            // "stream" or "files"
-	Read        string        `json:"read,omitempty"`    // files: "path", "pfs" or "sql"
-	Targets     []string      `json:"targets"`
-	Options     BackupOptions `json:"options"`
-	WALMethod   string        `json:"wal_method"` // "none", "fetch" or "stream"
-	Slot        string        `json:"slot,omitempty"`
-	CreateSlot  bool          `json:"create_slot,omitempty"`
-	NoSlot      bool          `json:"no_slot,omitempty"`
-	Stitch      bool          `json:"stitch,omitempty"`
-	Codec       string        `json:"codec,omitempty"`
-	ChunkSize   int           `json:"chunk_size,omitempty"` // bytes
-	Keep        Duration      `json:"keep,omitempty"`
-	MaxLag      int64         `json:"max_lag,omitempty"` // bytes of chunk stream, 0: no bound but the stream's
-	Fingerprint string        `json:"fingerprint,omitempty"`
+	Label      string        `json:"label"`
+	Command    string        `json:"command,omitempty"` // for people
+	Source     string        `json:"source"`            // "stream" or "files"
+	Read       string        `json:"read,omitempty"`    // files: "path", "pfs" or "sql"
+	Targets    []string      `json:"targets"`
+	Options    BackupOptions `json:"options"`
+	WALMethod  string        `json:"wal_method"` // "none", "fetch" or "stream"
+	Slot       string        `json:"slot,omitempty"`
+	CreateSlot bool          `json:"create_slot,omitempty"`
+	// OwnSlot says that Slot was named for this backup and is dropped with it. One of that name that is there already is its own.
+	OwnSlot     bool     `json:"own_slot,omitempty"`
+	NoSlot      bool     `json:"no_slot,omitempty"`
+	Stitch      bool     `json:"stitch,omitempty"`
+	Codec       string   `json:"codec,omitempty"`
+	ChunkSize   int      `json:"chunk_size,omitempty"` // bytes
+	Keep        Duration `json:"keep,omitempty"`
+	MaxLag      int64    `json:"max_lag,omitempty"` // bytes of chunk stream, 0: no bound but the stream's
+	Fingerprint string   `json:"fingerprint,omitempty"`
 }
 
 // BackupOptions are the options of BASE_BACKUP.

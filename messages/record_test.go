@@ -190,6 +190,15 @@ func TestRefusedRecords(t *testing.T) {
 	}
 }
 
+// TestLinkGetsSum: nobody else makes one for it, and a damaged target would lead elsewhere.
+func TestLinkGetsSum(t *testing.T) {
+	r := Record{Kind: KindSymlink, Path: "pg_wal", Payload: []byte("/mnt/wal")}
+	got := readOne(t, AppendRecord(nil, &r))
+	if got.CRC != CRC32C(r.Payload) || r.CRC != 0 {
+		t.Errorf("CRC %#x in the message, %#x in the caller's record", got.CRC, r.CRC)
+	}
+}
+
 func TestReaderSaysWhere(t *testing.T) {
 	r := Record{Kind: KindRemove, Path: "a"}
 	msg := append(AppendRecord(nil, &r), "junk"...)
