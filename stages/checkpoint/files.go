@@ -62,26 +62,13 @@ func (f *Files) Run(ctx context.Context) error {
 	defer lease.Release()
 	ctx, cancel := stages.WithLease(ctx, lease)
 	defer cancel()
-	st, err := f.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) { return st.Requested != nil, st.Terminal() })
-	if err != nil {
-		return err
-	}
-	if st.Completed != nil {
-		return nil
-	}
-	if st.Prepared == nil {
-		if err := f.stage.prepare(ctx, st); err != nil {
+	go f.sent.watch(ctx, f.cfg.Client, f.cfg.Backup)
+	return f.stage.run(ctx, func(ctx context.Context) error {
+		if err := f.sessions(ctx); err != nil {
 			return err
 		}
-	}
-	go f.sent.watch(ctx, f.cfg.Client, f.cfg.Backup)
-	if err := f.sessions(ctx); err != nil {
-		return err
-	}
-	if err := f.stage.stop(ctx); err != nil {
-		return err
-	}
-	return f.stage.complete(ctx)
+		return f.stage.stop(ctx)
+	})
 }
 
 // sessions starts sessions until one was read and closed.

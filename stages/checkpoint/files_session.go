@@ -8,7 +8,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pipeline"
 	"polarcast/stages"
@@ -159,7 +158,7 @@ func (s *session) read(ctx context.Context) (err error) {
 	if err := s.wait(ctx); err != nil {
 		return err
 	}
-	control, err := s.control(ctx)
+	control, err := source.Control(ctx, s.src, s.controlTree())
 	if err != nil {
 		return err
 	}
@@ -203,27 +202,5 @@ func (s *session) wait(ctx context.Context) error {
 	}
 }
 
-// control reads pg_control, until its checksum fits: the server overwrites it in place.
-func (s *session) control(ctx context.Context) (*postgres.Control, error) {
-	return postgres.ReadControl(ctx, func(ctx context.Context) ([]byte, error) {
-		h, err := s.src.Open(ctx, s.controlTree(), source.ControlFile)
-		if err != nil {
-			return nil, err
-		}
-		defer h.Close()
-		b := make([]byte, postgres.ControlFileSize)
-		n, err := h.ReadAt(b, 0)
-		if n > 0 {
-			err = nil
-		}
-		return b[:n], err
-	})
-}
-
-// controlTree is where pg_control is: PolarDB has it in the shared tree.
-func (s *session) controlTree() messages.Tree {
-	if p := s.st.Prepared.Polar; p != nil && p.SharedStorage {
-		return messages.TreeShared
-	}
-	return messages.TreeLocal
-}
+// controlTree is where pg_control is.
+func (s *session) controlTree() messages.Tree { return source.ControlTree(s.st.Prepared) }

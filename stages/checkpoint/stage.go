@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
@@ -24,7 +26,10 @@ type Config struct {
 }
 
 // Stage opens and closes the sessions of one backup.
-type Stage struct{ cfg Config }
+type Stage struct {
+	cfg     Config
+	waiting atomic.Value // string
+}
 
 // New returns a checkpoint stage.
 func New(cfg Config) *Stage {
@@ -41,22 +46,48 @@ func (s *Stage) Run(ctx context.Context) error {
 	defer lease.Release()
 	ctx, cancel := stages.WithLease(ctx, lease)
 	defer cancel()
-	st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) { return st.Requested != nil, st.Terminal() })
+	return s.run(ctx, s.stop)
+}
+
+// run prepares the backup, has session open and close what is read, and completes it. What it made on the server ends with the backup, however
+// that ends; a process that is only stopped leaves it for the next one.
+func (s *Stage) run(ctx context.Context, session func(context.Context) error) (err error) {
+	report := stages.Report(ctx, s.cfg.Env, s.progress)
+	defer report()
+	s.waitFor("the backup to be requested")
+	st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) { return st.Requested != nil, nil })
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if errors.Is(err, pipeline.ErrCancelled) || errors.Is(err, pipeline.ErrFailed) || err == nil {
+			err = errors.Join(err, s.dropOwnSlot(ctx, st.Requested))
+		}
+	}()
 	if st.Completed != nil {
 		return nil
+	}
+	if err := st.Terminal(); err != nil {
+		return err
 	}
 	if st.Prepared == nil {
 		if err := s.prepare(ctx, st); err != nil {
 			return err
 		}
 	}
-	if err := s.stop(ctx); err != nil {
+	s.waitFor("the source to be read")
+	if err := session(ctx); err != nil {
 		return err
 	}
 	return s.complete(ctx)
+}
+
+// waitFor says what the stage waits for, in its progress reports.
+func (s *Stage) waitFor(what string) { s.waiting.Store(what) }
+
+func (s *Stage) progress() pipeline.Progress {
+	w, _ := s.waiting.Load().(string)
+	return pipeline.Progress{Stage: stageName, Waiting: w}
 }
 
 // prepare identifies the server and makes the slot.
@@ -72,11 +103,8 @@ func (s *Stage) prepare(ctx context.Context, st pipeline.State) error {
 	}
 	r := st.Requested
 	if r.Slot != "" && r.CreateSlot && st.Slot == nil {
-		if err := conn.CreatePhysicalSlot(ctx, r.Slot, false, true); err != nil {
+		if err := s.createSlot(ctx, conn, r); err != nil {
 			return err
-		}
-		if s.cfg.OnSlot != nil {
-			s.cfg.OnSlot(r.Slot, false)
 		}
 	}
 	p.Slot = r.Slot
@@ -165,12 +193,15 @@ func (s *Stage) complete(ctx context.Context) error {
 		if len(live) == 0 {
 			return false, errors.New("no target is left: all of them failed or were dropped")
 		}
+		var open []string
 		for _, n := range live {
 			if st.Targets[n].Configured == nil {
-				return false, st.Terminal()
+				open = append(open, n)
 			}
 		}
-		return true, nil
+		slices.Sort(open)
+		s.waitFor("targets " + strings.Join(open, ", "))
+		return len(open) == 0, st.Terminal()
 	})
 	if err != nil {
 		return err

@@ -19,6 +19,8 @@ type TarOptions struct {
 	Level       int // 0 is the method's default
 	Workers     int // zstd only
 	Long        bool
+	// PlainWAL leaves the WAL archive uncompressed. pg_basebackup compresses it only when it compresses with gzip itself.
+	PlainWAL bool
 	// Out, when set, gets one archive with everything in it, and Dir is not used (-D -).
 	Out io.Writer
 	// Inject holds files that the source does not have, or that go into their place, by name in the main archive (--write-recovery-conf).
@@ -142,12 +144,16 @@ func (t *tarSink) archive(name string) (*archive, error) {
 		t.open[name] = a
 		return a, nil
 	}
-	file := filepath.Join(t.layout.Dir(), name+".tar"+suffix(t.opts.Compression))
+	opts := t.opts
+	if name == walArchive && opts.PlainWAL {
+		opts.Compression = ""
+	}
+	file := filepath.Join(t.layout.Dir(), name+".tar"+suffix(opts.Compression))
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, t.layout.Config().FileMode)
 	if err != nil {
 		return nil, fmt.Errorf("could not create file \"%s\": %w", file, unwrap(err))
 	}
-	w, err := compressor(f, t.opts)
+	w, err := compressor(f, opts)
 	if err != nil {
 		f.Close()
 		return nil, err

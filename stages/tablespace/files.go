@@ -27,8 +27,6 @@ type FilesConfig struct {
 	SpillDir string
 	// Throttle, when set, limits the rate of reading.
 	Throttle func(ctx context.Context, bytes int) error
-	// Pages, when set, says how the pages of a session are checked; it returns nil when the cluster has no checksums.
-	Pages func(st pipeline.State) *Pages
 	// OnDamaged, when set, is told of a page whose checksum is wrong on the source.
 	OnDamaged func(work.PagesDamaged)
 }
@@ -131,6 +129,10 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 		return err
 	}
 	defer src.Close()
+	pages, err := loadPageRules(ctx, src, st)
+	if err != nil {
+		return err
+	}
 	// A session that goes on where another one was lost has items of its own only for what is left: nothing is compared.
 	var prior *feed.Prior
 	if n > 1 && st.Session().Started.StitchedTo == 0 {
@@ -154,7 +156,7 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			if err := s.worker(ctx, st, n, src, prior, queue); err != nil {
+			if err := s.worker(ctx, &worker{s: s, st: st, session: n, src: src, pages: s.pageCheck(pages, n)}, prior, queue); err != nil {
 				cancel(err)
 			}
 		}()

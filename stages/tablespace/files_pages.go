@@ -11,17 +11,33 @@ import (
 	"polarcast/stages/work"
 )
 
-// Pages holds what the reader must know to check pages; nil turns the checks off.
-type Pages struct {
-	// Size of a page and of a relation's segment file, in bytes and pages (pg_control).
-	Size          int
-	SegmentBlocks uint32
-	// Start is the start position of the session: younger pages are repaired by replay.
-	Start postgres.LSN
-	// NoImages says that the server does not force full page images during the backup (PolarDB with its defaults): then replay repairs nothing,
-	// and pages are read again until they are whole, however young they are.
-	NoImages bool
+// pageRules are what a reader must know to check pages.
+type pageRules struct {
+	size          int    // of a page, in bytes
+	segmentBlocks uint32 // pages in one segment file of a relation
+	// start is the start position of the session: younger pages are repaired by replay, from the full images that a server in backup mode writes.
+	start postgres.LSN
 }
+
+// loadPageRules returns nil when pages are not to be checked.
+func loadPageRules(ctx context.Context, src source.Reader, st pipeline.State) (*pageRules, error) {
+	if !st.Requested.Options.VerifyChecksums {
+		return nil, nil
+	}
+	ctl, err := source.Control(ctx, src, source.ControlTree(st.Prepared))
+	if err != nil || ctl.DataChecksumVersion == 0 {
+		return nil, err
+	}
+	r := &pageRules{size: int(ctl.BlockSize), segmentBlocks: ctl.RelSegBlocks, start: postgres.LSN(st.Session().Started.StartLSN)}
+	if st.Prepared.Polar != nil && !ctl.FullPageWrites {
+		// PolarDB does not force full images during a backup: replay repairs nothing, so pages are read until they are whole, however young.
+		r.start = noImages
+	}
+	return r, nil
+}
+
+// noImages is a start position that lets no page pass unchecked.
+const noImages = ^postgres.LSN(0)
 
 // Looks at a page that is bad, and the pause between two. A page that is being written is whole again within microseconds; a page that stays as it
 // is for so long is damaged.
@@ -34,22 +50,17 @@ const (
 // pageCheck checks the pages of what a worker reads.
 type pageCheck struct {
 	s       *Files
-	p       *Pages
+	p       *pageRules
 	session uint32
 	bad     []postgres.PageFailure
 	page    []byte
 }
 
-func (s *Files) pageCheck(st pipeline.State) *pageCheck {
-	if s.cfg.Pages == nil || !st.Requested.Options.VerifyChecksums {
+func (s *Files) pageCheck(r *pageRules, session uint32) *pageCheck {
+	if r == nil {
 		return nil
 	}
-	p := s.cfg.Pages(st)
-	if p == nil || p.Size == 0 {
-		return nil
-	}
-	p.Start = postgres.LSN(st.Session().Started.StartLSN)
-	return &pageCheck{s: s, p: p, session: st.Session().Started.Session, page: make([]byte, p.Size)}
+	return &pageCheck{s: s, p: r, session: session, page: make([]byte, r.size)}
 }
 
 // check looks at the pages in b, which was read at off. A bad page is read again, and what is found replaces it in b. One that stays bad is reported;
@@ -62,22 +73,18 @@ func (c *pageCheck) check(ctx context.Context, h source.Handle, f work.File, b [
 	if !ok {
 		return nil
 	}
-	size := int64(c.p.Size)
-	first := segment*c.p.SegmentBlocks + uint32(off/size)
-	start := c.p.Start
-	if c.p.NoImages {
-		start = ^postgres.LSN(0)
-	}
-	c.bad = postgres.VerifyPages(c.bad[:0], b, c.p.Size, first, start)
+	size := int64(c.p.size)
+	first := segment*c.p.segmentBlocks + uint32(off/size)
+	c.bad = postgres.VerifyPages(c.bad[:0], b, c.p.size, first, c.p.start)
 	var damaged []uint32
 	for _, p := range c.bad {
 		at := int64(p.Block-first) * size
-		good, err := c.again(ctx, h, b[at:at+size], off+at, p.Block, start)
+		good, err := c.again(ctx, h, b[at:at+size], off+at, p.Block)
 		if err != nil {
 			return err
 		}
 		if !good {
-			damaged = append(damaged, segment*c.p.SegmentBlocks+uint32((off+at)/size))
+			damaged = append(damaged, segment*c.p.segmentBlocks+uint32((off+at)/size))
 		}
 	}
 	if len(damaged) == 0 {
@@ -88,7 +95,7 @@ func (c *pageCheck) check(ctx context.Context, h source.Handle, f work.File, b [
 
 // again reads one page until it is whole. A page that has changed between two looks is being written, so its reader came in the middle; if it never
 // rests it is accepted where replay writes it anew from a full image.
-func (c *pageCheck) again(ctx context.Context, h source.Handle, page []byte, off int64, block uint32, start postgres.LSN) (bool, error) {
+func (c *pageCheck) again(ctx context.Context, h source.Handle, page []byte, off int64, block uint32) (bool, error) {
 	changed := false
 	for look := range pageLooks {
 		if look > 0 {
@@ -110,11 +117,11 @@ func (c *pageCheck) again(ctx context.Context, h source.Handle, page []byte, off
 			changed = true
 			copy(page, c.page)
 		}
-		if len(postgres.VerifyPages(nil, page, c.p.Size, block, start)) == 0 {
+		if len(postgres.VerifyPages(nil, page, c.p.size, block, c.p.start)) == 0 {
 			return true, nil
 		}
 	}
-	return changed && !c.p.NoImages, nil
+	return changed && c.p.start != noImages, nil
 }
 
 // report names damaged pages in the event log.

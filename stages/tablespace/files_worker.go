@@ -26,14 +26,14 @@ type worker struct {
 	compare bool   // an earlier session may have delivered what this one finds vanished
 }
 
-func (s *Files) worker(ctx context.Context, st pipeline.State, n uint32, src source.Reader, prior *feed.Prior, queue *pipeline.WorkConsumer) error {
-	fd, err := s.newFeed(ctx, st, n, prior)
+func (s *Files) worker(ctx context.Context, w *worker, prior *feed.Prior, queue *pipeline.WorkConsumer) error {
+	fd, err := s.newFeed(ctx, w.st, w.session, prior)
 	if err != nil {
 		return err
 	}
 	defer s.closed(fd)
-	w := &worker{s: s, st: st, session: n, src: src, feed: fd, pages: s.pageCheck(st), buf: make([]byte, readSize), arena: make([]byte, 0, readSize),
-		compare: n > 1}
+	w.feed, w.compare = fd, w.session > 1
+	w.buf, w.arena = make([]byte, readSize), make([]byte, 0, readSize)
 	room := make(chan struct{}, held)
 	for {
 		m, err := queue.Next(ctx)
@@ -42,7 +42,7 @@ func (s *Files) worker(ctx context.Context, st pipeline.State, n uint32, src sou
 			return err
 		}
 		it, err := work.Decode(m.Data())
-		if err == nil && it.Session != n {
+		if err == nil && it.Session != w.session {
 			// A leftover of a lost session. Its own session's readers would find it taken; nobody wants it any more.
 			err = m.Ack()
 			if err == nil {

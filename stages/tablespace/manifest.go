@@ -24,6 +24,8 @@ type manifestCheck struct {
 type fileSum struct {
 	size int64
 	sum  uint64 // CRC32C, or the first 8 bytes of a longer digest
+	// optional files need not be in the manifest.
+	optional bool
 }
 
 func newManifestCheck(algorithm string) *manifestCheck {
@@ -34,10 +36,11 @@ func newManifestCheck(algorithm string) *manifestCheck {
 
 // sealed is called by the feed for every file that was read.
 func (c *manifestCheck) sealed(s feed.Sealed) error {
-	if s.Path == "backup_manifest" || strings.HasPrefix(s.Path, "pg_wal/") {
+	if s.Path == "backup_manifest" {
 		return nil
 	}
-	v := fileSum{size: s.Size, sum: uint64(s.CRC)}
+	// WAL that comes with the files is not in the manifest, its archive status is.
+	v := fileSum{size: s.Size, sum: uint64(s.CRC), optional: strings.HasPrefix(s.Path, "pg_wal/")}
 	if s.Digest != nil {
 		v.sum = prefix(s.Digest)
 	}
@@ -129,7 +132,13 @@ func (c *manifestCheck) finish() error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := len(c.sums); n > 0 {
+	n := 0
+	for _, s := range c.sums {
+		if !s.optional {
+			n++
+		}
+	}
+	if n > 0 {
 		return fmt.Errorf("the server sent %d files that its backup manifest does not list", n)
 	}
 	return nil
