@@ -186,12 +186,28 @@ func (s *Stage) stop(ctx context.Context) error {
 	})
 }
 
+var errNoTarget = errors.New("no target is left: all of them failed or were dropped")
+
+// fail ends a backup that nothing can complete any more. It returns the cause.
+func (s *Stage) fail(ctx context.Context, cause error) error {
+	err := s.cfg.AppendIf(ctx, stageName, messages.EventFailed, messages.Failed{Stage: stageName, Error: cause.Error()}, func(st pipeline.State) error {
+		if st.Completed != nil || st.Terminal() != nil {
+			return pipeline.ErrSkip
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: %w", pipeline.ErrFailed, cause)
+}
+
 // complete ends the backup when every target is a node.
 func (s *Stage) complete(ctx context.Context) error {
 	st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 		live := stages.LiveTargets(st)
 		if len(live) == 0 {
-			return false, errors.New("no target is left: all of them failed or were dropped")
+			return false, errNoTarget
 		}
 		var open []string
 		for _, n := range live {
@@ -203,6 +219,9 @@ func (s *Stage) complete(ctx context.Context) error {
 		s.waitFor("targets " + strings.Join(open, ", "))
 		return len(open) == 0, st.Terminal()
 	})
+	if errors.Is(err, errNoTarget) {
+		return s.fail(ctx, err)
+	}
 	if err != nil {
 		return err
 	}
