@@ -61,7 +61,9 @@ func options(o *basebackup.Options, u *ui) (dropin.Options, error) {
 		}
 	}
 	if o.Format == basebackup.Tar {
-		d.Tar = &storage.TarOptions{Compression: o.Compression.Client(), Level: o.Compression.Level, Workers: o.Compression.Workers, Long: o.Compression.Long}
+		// What the server compressed is unpacked for the pipeline, and packed again as its user wants it.
+		c := &o.Compression
+		d.Tar = &storage.TarOptions{Compression: c.Method, Level: c.Level, Workers: c.Workers, Long: c.Long, PlainWAL: c.Server || c.Method != "gzip"}
 	}
 	return d, nil
 }
