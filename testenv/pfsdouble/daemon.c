@@ -21,7 +21,12 @@ API void pfsd_set_svr_addr(const char *addr, size_t len)
         ERR("Too long path %s", addr);
         return;
     }
+    pthread_mutex_lock(&daemon_mtx);
+    if (strcmp(svr_addr, addr) != 0)
+        while (nlocks > 0)
+            close(locks[--nlocks].fd);
     strncpy(svr_addr, addr, len);
+    pthread_mutex_unlock(&daemon_mtx);
     daemon_poll();
 }
 

@@ -107,7 +107,7 @@ int space_alloc(int fd, off_t off, off_t len, bool *changed)
     *changed = more > 0;
     if (more == 0)
         return 0;
-    if (count->blocks + more > fault_number("blocks", 2 * 2560 - 258)) {
+    if (count->blocks + more > fault_number("blocks", 2 * 2560 - 259)) {
         errno = ENOSPC;
         return -1;
     }
@@ -153,8 +153,8 @@ static int64_t entries(const char *name)
 
 int space_take_name(const char *name, bool inode)
 {
-    if (count->inodes + inode > fault_number("inodes", 2 * 2048 - 7) ||
-        count->names + entries(name) > fault_number("direntries", 2 * 2048 - 7)) {
+    if (count->inodes + inode > fault_number("inodes", 2 * 2048 - 3) ||
+        count->names + entries(name) > fault_number("direntries", 2 * 2048 - 3)) {
         errno = ETOOMANY;
         return -1;
     }
