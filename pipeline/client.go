@@ -201,7 +201,7 @@ func (c *Client) check(ctx context.Context) error {
 func (c *Client) Close() {
 	c.mu.Lock()
 	for _, l := range c.logs {
-		l.close()
+		l.close(ErrClosed)
 	}
 	c.logs = map[string]*Log{}
 	c.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 
 // ConsumerOptions bounds a consumer.
 type ConsumerOptions struct {
-	// MaxBytesInFlight bounds what this process holds and has asked for; 0 is 32 MiB. It is at least 4 MiB.
+	// MaxBytesInFlight bounds what this process holds and has asked for; 0 is 16 MiB. It is at least 4 MiB.
 	MaxBytesInFlight int64
 	// MaxMessages bounds the number of messages that this process holds and has asked for; 0 is 4096.
 	MaxMessages int

@@ -34,7 +34,8 @@ type State struct {
 	Completed   *messages.Completed
 	Failed      *messages.Failed
 	Cancelled   *messages.Cancelled
-	Limits      map[string]int64 // bytes per second by target, "" is the source
+	Limits      map[string]int64  // bytes per second by target, "" is the source
+	Fences      map[string]uint64 // the newest leader's that has written, by stage, and target where a stage has one leader for each
 	UpdatedAt   time.Time
 }
 
@@ -80,12 +81,19 @@ func (s State) Terminal() error {
 	return nil
 }
 
-// Fold returns the state after an event. Types that this version does not know are passed over: they cannot be about anything that it does.
+// Fold returns the state after an event at a position of the event stream. It changes nothing that it is given. Types that this version does
+// not know are passed over: they cannot be about anything that it does. Refused is only what would let a damaged copy pass for a good one:
+// facts about a session that never began, a session that begins twice, the end of a reading that was lost, completion of a backup that was
+// given up, and the word of a leader that was replaced.
 func Fold(s State, seq uint64, ev messages.Event) (State, error) {
+	before := s
 	if s.Targets == nil {
 		s.Targets = map[string]TargetState{}
 	}
 	s.Backup, s.Seq, s.UpdatedAt = ev.Backup, seq, ev.Time
+	if err := s.foldFence(ev); err != nil {
+		return before, err
+	}
 	var err error
 	switch ev.Type {
 	case messages.EventRequested:
@@ -113,6 +121,10 @@ func Fold(s State, seq uint64, ev messages.Event) (State, error) {
 		messages.EventTargetFailed, messages.EventTargetDropped:
 		err = s.foldTarget(ev)
 	case messages.EventCompleted:
+		if err = s.Terminal(); err != nil {
+			err = fmt.Errorf("event %d completes backup %q, which was given up: %w", s.Seq, s.Backup, err)
+			break
+		}
 		s.Completed, err = decode[messages.Completed](ev)
 	case messages.EventFailed:
 		s.Failed, err = decode[messages.Failed](ev)
@@ -128,7 +140,38 @@ func Fold(s State, seq uint64, ev messages.Event) (State, error) {
 			s.Limits[l.Target] = l.BytesPerSecond
 		}
 	}
-	return s, err
+	if err != nil {
+		return before, err
+	}
+	return s, nil
+}
+
+// foldFence refuses the word of a leader that was replaced.
+func (s *State) foldFence(ev messages.Event) error {
+	if ev.Fence == 0 {
+		return nil
+	}
+	var n struct {
+		Target string `json:"target"`
+	}
+	if len(ev.Data) > 0 {
+		if err := ev.Decode(&n); err != nil {
+			return err
+		}
+	}
+	key := ev.Stage
+	if n.Target != "" {
+		key += "/" + n.Target
+	}
+	if s.Fences[key] > ev.Fence {
+		return fmt.Errorf("event %q of stage %s (%s): %w", ev.Type, key, ev.Instance, ErrFenced)
+	}
+	s.Fences = maps.Clone(s.Fences)
+	if s.Fences == nil {
+		s.Fences = map[string]uint64{}
+	}
+	s.Fences[key] = ev.Fence
+	return nil
 }
 
 func decode[T any](ev messages.Event) (*T, error) {
@@ -165,6 +208,9 @@ func (s *State) foldSession(ev messages.Event) error {
 		case messages.EventSessionLost:
 			c.Lost, err = decode[messages.SessionLost](ev)
 		case messages.EventReadDone:
+			if c.Lost != nil {
+				return fmt.Errorf("event %d of backup %q says that session %d was read to its end, but it was lost: the log is damaged", s.Seq, s.Backup, n.Session)
+			}
 			c.ReadDone, err = decode[messages.ReadDone](ev)
 		case messages.EventSessionStopped:
 			c.Stopped, err = decode[messages.SessionStopped](ev)

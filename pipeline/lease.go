@@ -4,149 +4,180 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// ErrFenced says that another process leads.
+var ErrFenced = errors.New("another process has taken over")
+
 // Lease makes one process the leader of a role in a backup.
 type Lease struct {
-	kv   jetstream.KeyValue
-	key  string
-	rev  uint64
-	me   string
-	lost chan struct{}
-	stop context.CancelFunc
-	done chan struct{}
-	once sync.Once
+	c     *Client
+	kv    jetstream.KeyValue
+	key   string
+	me    string
+	fence uint64
+	rev   uint64
+	ttl   time.Duration
+	lost  chan struct{}
+	stop  context.CancelFunc
+	done  chan struct{}
+	once  sync.Once
 }
 
 func (c *Client) leases(ctx context.Context) (jetstream.KeyValue, error) {
-	kv, err := c.js.KeyValue(ctx, leaseBucket)
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	kv, err := c.js.KeyValue(rctx, leaseBucket)
 	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = c.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: leaseBucket, History: 1, Replicas: c.replicas,
+		kv, err = c.js.CreateKeyValue(rctx, jetstream.KeyValueConfig{Bucket: leaseBucket, History: 1, Replicas: c.replicas,
 			Storage: jetstream.FileStorage, Description: "polarcast: which process leads a stage"})
+		if errors.Is(err, jetstream.ErrBucketExists) {
+			kv, err = c.js.KeyValue(rctx, leaseBucket)
+		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("JetStream bucket %s: %w", leaseBucket, err)
+		return nil, c.streamError("KV_"+leaseBucket, cause(rctx, err))
 	}
 	return kv, nil
 }
 
 // Lease waits until this instance leads the role, and keeps it leading until Release, or until it was silent for ttl.
 //
-// The holder writes its key every third of ttl. A waiting instance takes the key over when its revision has not changed for ttl by its own
-// clock, so that clocks of different hosts are never compared.
+// The holder writes its key several times within ttl, and gives itself up for lost when it could not for two thirds of ttl. A waiting instance
+// takes the key over when its revision has not changed for all of ttl by its own clock; clocks of different hosts are never compared. So there
+// are two leaders at no time, unless one was stopped and goes on later: what it writes then carries a lower fence.
 func (c *Client) Lease(ctx context.Context, backup, role, instance string, ttl time.Duration) (*Lease, error) {
 	kv, err := c.leases(ctx)
 	if err != nil {
 		return nil, err
 	}
+	gctx, release := c.guard(ctx, "")
+	defer release()
 	key := backup + "." + role
 	var seen uint64
 	var since time.Time
 	for {
-		e, err := kv.Get(ctx, key)
+		tctx, cancel := context.WithTimeout(gctx, apiWait)
+		start := time.Now()
+		e, err := kv.Get(tctx, key)
 		var rev uint64
 		switch {
 		case errors.Is(err, jetstream.ErrKeyNotFound):
-			rev, err = kv.Create(ctx, key, []byte(instance))
+			rev, err = kv.Create(tctx, key, []byte(instance))
 		case err != nil:
 		case len(e.Value()) == 0 || string(e.Value()) == instance:
-			rev, err = kv.Update(ctx, key, []byte(instance), e.Revision())
+			rev, err = kv.Update(tctx, key, []byte(instance), e.Revision())
 		case e.Revision() != seen:
 			seen, since = e.Revision(), time.Now()
 		case time.Since(since) > ttl:
-			rev, err = kv.Update(ctx, key, []byte(instance), e.Revision())
+			rev, err = kv.Update(tctx, key, []byte(instance), e.Revision())
 		}
+		cancel()
 		if rev != 0 && err == nil {
-			return c.hold(kv, key, instance, rev, ttl), nil
+			return c.hold(kv, key, instance, rev, ttl, start), nil
+		}
+		if gctx.Err() != nil {
+			return nil, context.Cause(gctx)
 		}
 		if err != nil && !isConflict(err) && !isPassing(err) {
-			return nil, fmt.Errorf("lease %s: %w", key, err)
+			return nil, fmt.Errorf("lease %s at %s: %w", key, c.where, err)
 		}
-		select {
-		case <-time.After(min(ttl/10, 500*time.Millisecond)):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := sleep(gctx, min(ttl/10, 250*time.Millisecond)); err != nil {
+			return nil, err
 		}
 	}
 }
 
-func (c *Client) hold(kv jetstream.KeyValue, key, me string, rev uint64, ttl time.Duration) *Lease {
-	ctx, cancel := context.WithCancel(context.Background())
-	l := &Lease{kv: kv, key: key, rev: rev, me: me, lost: make(chan struct{}), stop: cancel, done: make(chan struct{})}
+func (c *Client) hold(kv jetstream.KeyValue, key, me string, rev uint64, ttl time.Duration, at time.Time) *Lease {
+	ctx, cancel := context.WithCancel(c.ctx)
+	l := &Lease{c: c, kv: kv, key: key, me: me, fence: rev, rev: rev, ttl: ttl, lost: make(chan struct{}), stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
-		last := time.Now()
-		for {
-			select {
-			case <-time.After(ttl / 3):
-			case <-ctx.Done():
-				return
-			}
-			uctx, cancel := context.WithTimeout(ctx, ttl/3)
-			r, err := kv.Update(uctx, key, []byte(me), l.rev)
-			cancel()
-			switch {
-			case err == nil:
-				l.rev, last = r, time.Now()
-			case ctx.Err() != nil:
-				return
-			case isConflict(err):
-				// Either somebody took over, or an update of ours got through although its answer did not.
-				gctx, cancel := context.WithTimeout(ctx, ttl/3)
-				e, gerr := kv.Get(gctx, key)
-				cancel()
-				if gerr == nil && string(e.Value()) == me {
-					l.rev, last = e.Revision(), time.Now()
-					continue
-				}
-				if gerr == nil {
-					close(l.lost)
-					return
-				}
-			}
-			if time.Since(last) > ttl {
-				close(l.lost)
-				return
-			}
+		if !l.renew(ctx, at.Add(ttl*2/3)) {
+			close(l.lost)
 		}
 	}()
 	return l
 }
 
-// Lost is closed when another instance leads, or may do so.
+// renew writes the key again and again. It returns false when the lease is lost, true when it was given up.
+func (l *Lease) renew(ctx context.Context, deadline time.Time) bool {
+	for {
+		if sleep(ctx, max(min(l.ttl/5, time.Until(deadline)), 0)) != nil {
+			return l.c.ctx.Err() == nil
+		}
+		if !time.Now().Before(deadline) {
+			return false
+		}
+		start := time.Now()
+		uctx, cancel := context.WithDeadline(ctx, deadline)
+		r, err := l.kv.Update(uctx, l.key, []byte(l.me), l.rev)
+		if isConflict(err) {
+			// Either somebody took over, or an update of ours got through although its answer did not.
+			var e jetstream.KeyValueEntry
+			if e, err = l.kv.Get(uctx, l.key); err == nil {
+				if string(e.Value()) != l.me {
+					cancel()
+					return false
+				}
+				l.rev = e.Revision()
+				cancel()
+				continue // and update at once what we know now
+			}
+			if errors.Is(err, jetstream.ErrKeyNotFound) {
+				cancel()
+				return false // the backup was removed
+			}
+		}
+		cancel()
+		if err == nil {
+			l.rev, deadline = r, start.Add(l.ttl*2/3)
+		}
+	}
+}
+
+// Lost is closed when another instance leads, or may do so soon.
 func (l *Lease) Lost() <-chan struct{} { return l.lost }
+
+// Fence is a number that is higher for each later leader.
+func (l *Lease) Fence() uint64 { return l.fence }
 
 // Release lets another instance lead at once.
 func (l *Lease) Release() {
 	l.once.Do(func() {
 		l.stop()
 		<-l.done
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(l.c.ctx, 2*time.Second)
 		defer cancel()
 		_, _ = l.kv.Update(ctx, l.key, nil, l.rev) // if it fails, the lease runs out by itself
 	})
 }
 
-func (c *Client) removeLeases(ctx context.Context, backup string) error {
-	kv, err := c.js.KeyValue(ctx, leaseBucket)
-	if err != nil {
-		return nil
-	}
-	keys, err := kv.Keys(ctx)
-	if err != nil {
-		return nil
-	}
-	for _, k := range keys {
-		if strings.HasPrefix(k, backup+".") {
-			if err := kv.Purge(ctx, k); err != nil {
-				return fmt.Errorf("lease %s: %w", k, err)
-			}
+type fenceKey struct{}
+
+// Context returns a context that ends with ErrFenced when the lease is lost. Events that are appended with it carry the lease's fence.
+func (l *Lease) Context(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(context.WithValue(ctx, fenceKey{}, l.fence))
+	go func() {
+		select {
+		case <-l.lost:
+			cancel(fmt.Errorf("lease %s: %w", l.key, ErrFenced))
+		case <-ctx.Done():
 		}
-	}
-	return nil
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+func fenceOf(ctx context.Context) uint64 {
+	f, _ := ctx.Value(fenceKey{}).(uint64)
+	return f
+}
+
+// removeLeases makes all roles of a backup free.
+func (c *Client) removeLeases(ctx context.Context, backup string) error {
+	return c.purge(ctx, "KV_"+leaseBucket, "$KV."+leaseBucket+"."+backup+".>")
 }

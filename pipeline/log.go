@@ -8,22 +8,27 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"polarcast/messages"
 )
+
+// ErrRemoved ends the watch of a backup that was removed.
+var ErrRemoved = errors.New("the backup was removed")
 
 // Log is the event log of one backup. One watch keeps its fold up to date for the whole process.
 type Log struct {
 	c       *Client
 	backup  string
 	subject string
-
-	once sync.Once
-	stop context.CancelFunc
+	once    sync.Once
+	ctx     context.Context
+	stop    context.CancelCauseFunc
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced when the state changes
+	pos     uint64        // of the last event that was folded
 	state   State
 	err     error
 }
@@ -34,40 +39,35 @@ func (c *Client) Log(backup string) *Log {
 	defer c.mu.Unlock()
 	l := c.logs[backup]
 	if l == nil {
-		l = &Log{c: c, backup: backup, subject: eventPrefix + backup, changed: make(chan struct{}), state: State{Backup: backup}}
+		l = &Log{c: c, backup: backup, subject: eventPrefix + backup, changed: make(chan struct{}), state: emptyState(backup)}
+		l.ctx, l.stop = context.WithCancelCause(c.ctx)
 		c.logs[backup] = l
 	}
 	return l
 }
 
-func (l *Log) close() {
-	l.once.Do(func() {})
-	if l.stop != nil {
-		l.stop()
-	}
+func emptyState(backup string) State { return State{Backup: backup, Targets: map[string]TargetState{}} }
+
+func (l *Log) close(why error) {
+	l.stop(why)
+	l.set(func() { l.err = why })
 }
 
-// watch folds events as they come, over reconnects.
+// watch folds events as they come.
 func (l *Log) watch() {
 	l.once.Do(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		l.stop = cancel
 		go func() {
-			for ctx.Err() == nil {
-				l.mu.Lock()
-				from := l.state.Seq + 1
-				l.mu.Unlock()
-				err := l.c.read(ctx, eventStream, []string{l.subject}, from, true, func(seq uint64, _ string, data []byte) error {
-					return l.fold(seq, data)
-				})
-				if err != nil && ctx.Err() == nil {
-					if !isPassing(err) {
-						l.set(func() { l.err = fmt.Errorf("event log of backup %q: %w", l.backup, err) })
-						return
-					}
-					time.Sleep(200 * time.Millisecond)
+			l.mu.Lock()
+			from := l.pos + 1
+			l.mu.Unlock()
+			err := l.c.read(l.ctx, eventStream, []string{l.subject}, from, true, func(seq uint64, _ string, data []byte) error {
+				return l.fold(seq, data)
+			})
+			l.set(func() {
+				if l.err == nil {
+					l.err = fmt.Errorf("event log of backup %q: %w", l.backup, err)
 				}
-			}
+			})
 		}()
 	})
 }
@@ -75,16 +75,13 @@ func (l *Log) watch() {
 func (l *Log) fold(seq uint64, data []byte) error {
 	ev, err := messages.ParseEvent(data)
 	if err != nil {
-		return err
+		return fmt.Errorf("event %d: %w", seq, err)
 	}
 	var ferr error
 	l.set(func() {
-		if seq <= l.state.Seq {
-			return
-		}
 		var s State
 		if s, ferr = Fold(l.state, seq, ev); ferr == nil {
-			l.state = s
+			l.state, l.pos = s, seq
 		}
 	})
 	return ferr
@@ -106,36 +103,69 @@ func (l *Log) now() (State, chan struct{}, error) {
 
 // last returns the position of the backup's newest event, 0 when there is none.
 func (l *Log) last(ctx context.Context) (uint64, error) {
-	s, err := l.c.js.Stream(ctx, eventStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, nil
+	rctx, cancel := l.c.request(ctx)
+	defer cancel()
+	body, err := json.Marshal(map[string]string{"last_by_subj": l.subject})
+	if err != nil {
+		return 0, err
+	}
+	// The library asks for the stream's configuration before each look at a message; we ask often.
+	m, err := l.c.nc.RequestWithContext(rctx, "$JS.API.STREAM.MSG.GET."+eventStream, body)
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Seq uint64 `json:"seq"`
+		} `json:"message"`
+	}
+	if err == nil {
+		err = json.Unmarshal(m.Data, &answer)
+	}
+	if err == nil && answer.Error != nil {
+		switch answer.Error.ErrorCode {
+		case jetstream.JSErrCodeMessageNotFound, jetstream.JSErrCodeStreamNotFound:
+			return 0, nil
+		}
+		err = answer.Error
 	}
 	if err != nil {
-		return 0, l.c.streamError(eventStream, err)
+		return 0, cause(rctx, err)
 	}
-	m, err := s.GetLastMsgForSubject(ctx, l.subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, l.c.streamError(eventStream, err)
-	}
-	return m.Sequence, nil
+	return answer.Message.Seq, nil
 }
 
-// State returns the fold of all events that were in the log when it was called.
+// State returns the fold of all events that were in the log when it was called. It waits while JetStream cannot be reached.
 func (l *Log) State(ctx context.Context) (State, error) {
-	last, err := l.last(ctx)
-	if err != nil {
-		return State{}, err
+	for {
+		last, err := l.last(ctx)
+		if err == nil {
+			return l.at(ctx, last)
+		}
+		if ctx.Err() != nil {
+			return State{}, context.Cause(ctx)
+		}
+		if !isPassing(err) && !errors.Is(err, nats.ErrConnectionClosed) || l.ctx.Err() != nil || errors.Is(err, ErrDenied) {
+			return State{}, l.c.streamError(eventStream, err)
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return State{}, err
+		}
 	}
+}
+
+// at returns the state of a log whose last event has this position.
+func (l *Log) at(ctx context.Context, last uint64) (State, error) {
 	if last == 0 {
-		return State{Backup: l.backup, Targets: map[string]TargetState{}}, nil
+		s, _, err := l.now()
+		if s.Seq != 0 { // another process has removed the backup; one with the same name may follow
+			s = emptyState(l.backup)
+			l.set(func() { l.state = s })
+		}
+		return s, err
 	}
 	return l.until(ctx, func(s State) (bool, error) { return s.Seq >= last, nil })
 }
 
-// Wait returns when cond is met, or with its error. cond is called with every state, one after the other.
+// Wait returns when cond is met, or with its error. cond is called with the newest state each time that there is one.
 func (l *Log) Wait(ctx context.Context, cond func(State) (bool, error)) (State, error) {
 	if _, err := l.State(ctx); err != nil {
 		return State{}, err
@@ -162,58 +192,22 @@ func (l *Log) until(ctx context.Context, cond func(State) (bool, error)) (State,
 	}
 }
 
-// Append adds an event, whatever came before it.
-func (l *Log) Append(ctx context.Context, stage, instance string, ev messages.Event) error {
-	return l.AppendIf(ctx, stage, instance, ev, nil)
-}
-
-// AppendIf adds an event if check accepts the state that it follows. Two writers can never both add what only one may: JetStream takes an
-// event only at the position that its writer has seen, and the loser checks again.
-func (l *Log) AppendIf(ctx context.Context, stage, instance string, ev messages.Event, check func(State) error) error {
-	ev.Backup, ev.Stage, ev.Instance = l.backup, stage, instance
-	for {
-		st, err := l.State(ctx)
-		if err != nil {
-			return err
-		}
-		if check != nil {
-			if err := check(st); err != nil {
-				if errors.Is(err, ErrSkip) {
-					return nil
-				}
-				return err
-			}
-		}
-		ev.Time = time.Now().UTC()
-		b, err := json.Marshal(ev)
-		if err != nil {
-			return err
-		}
-		ack, err := l.c.js.Publish(ctx, l.subject, b, jetstream.WithExpectLastSequencePerSubject(st.Seq), jetstream.WithRetryAttempts(3))
-		if err == nil {
-			_, err := l.until(ctx, func(s State) (bool, error) { return s.Seq >= ack.Sequence, nil })
-			return err
-		}
-		var api *jetstream.APIError
-		conflict := errors.As(err, &api) && (api.ErrorCode == 10071 || api.ErrorCode == 10164)
-		if !conflict && !isPassing(err) {
-			return fmt.Errorf("could not add event %q to the log of backup %q: %w", ev.Type, l.backup, err)
-		}
-		select {
-		case <-time.After(20 * time.Millisecond):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
 // Events calls fn for every event from a position of the event stream on; with follow it goes on with those that come.
 func (l *Log) Events(ctx context.Context, from uint64, follow bool, fn func(seq uint64, ev messages.Event) error) error {
 	return l.c.read(ctx, eventStream, []string{l.subject}, from, follow, func(seq uint64, _ string, data []byte) error {
 		ev, err := messages.ParseEvent(data)
 		if err != nil {
-			return err
+			return fmt.Errorf("event %d of backup %q: %w", seq, l.backup, err)
 		}
 		return fn(seq, ev)
 	})
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -58,7 +58,7 @@ type pullRequest struct {
 
 func newPuller(c *Client, stream, consumer string, o ConsumerOptions, arrived func(*nats.Msg), failed func(error)) (*puller, error) {
 	if o.MaxBytesInFlight <= 0 {
-		o.MaxBytesInFlight = 32 << 20
+		o.MaxBytesInFlight = 16 << 20
 	}
 	if o.MaxMessages <= 0 {
 		o.MaxMessages = 4096

@@ -7,72 +7,131 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// errStop ends a read at its last message.
+var errStop = errors.New("the last message was read")
+
 // read calls fn for the messages of a stream, in order and without gaps, from a position on. Without follow it ends at the message that was
-// the last one when it began.
+// the last one when it began. It goes on after lost connections and restarts of the server, at the message behind the last one that fn got.
 func (c *Client) read(ctx context.Context, stream string, subjects []string, from uint64, follow bool, fn func(seq uint64, subject string, data []byte) error) error {
-	s, err := c.js.Stream(ctx, stream)
-	if err != nil {
-		return c.streamError(stream, err)
-	}
-	last := s.CachedInfo().State.LastSeq
-	if !follow && last < max(from, 1) {
-		return nil
-	}
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: time.Minute}
-	if from > 1 {
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
-	}
-	cons, err := s.OrderedConsumer(ctx, cfg)
-	if err != nil {
-		return fmt.Errorf("reading stream %s: %w", stream, err)
-	}
-	it, err := cons.Messages(jetstream.PullMaxMessages(256), jetstream.PullHeartbeat(5*time.Second))
-	if err != nil {
-		return fmt.Errorf("reading stream %s: %w", stream, err)
-	}
-	defer it.Stop()
-	stop := context.AfterFunc(ctx, it.Stop)
-	defer stop()
+	ctx, release := c.guard(ctx, "")
+	defer release()
+	var last uint64
 	if !follow {
-		// Subjects may have nothing at the stream's last position: what is pending tells when all of theirs was read.
-		info, err := cons.Info(ctx)
+		info, err := c.info(ctx, stream)
 		if err != nil {
-			return fmt.Errorf("reading stream %s: %w", stream, err)
+			return c.streamError(stream, cause(ctx, err))
 		}
-		if info.NumPending == 0 && info.Delivered.Consumer == 0 {
+		if last = info.State.LastSeq; last < max(from, 1) {
 			return nil
 		}
 	}
 	for {
+		var ferr error
+		err := c.readOnce(ctx, stream, subjects, from, last, func(seq uint64, subject string, data []byte) error {
+			ferr = fn(seq, subject, data)
+			from = seq + 1
+			return ferr
+		})
+		switch {
+		case errors.Is(err, errStop):
+			return nil
+		case ferr != nil:
+			return ferr
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case isGone(err), !isPassing(err) && !isReset(err):
+			return c.streamError(stream, err)
+		}
+		c.log.Debug("reading again", "stream", stream, "from", from, "error", err)
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// isReset recognises the errors of a reader that has to be made anew.
+func isReset(err error) bool {
+	for _, e := range []error{jetstream.ErrMsgIteratorClosed, jetstream.ErrConsumerDeleted, jetstream.ErrConsumerNotFound, jetstream.ErrOrderedConsumerReset,
+		jetstream.ErrOrderedConsumerNotCreated} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Client) info(ctx context.Context, stream string) (*jetstream.StreamInfo, error) {
+	for {
+		s, err := c.js.Stream(ctx, stream)
+		if err == nil {
+			return s.CachedInfo(), nil
+		}
+		if ctx.Err() != nil || !isPassing(err) {
+			return nil, err
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			return nil, err // it had apiWait
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// readOnce reads until an error. last is where to end, 0 for never.
+func (c *Client) readOnce(ctx context.Context, stream string, subjects []string, from, last uint64, fn func(seq uint64, subject string, data []byte) error) error {
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverAllPolicy, InactiveThreshold: time.Minute, MaxResetAttempts: 3}
+	if from > 1 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
+	}
+	cons, err := c.js.OrderedConsumer(ctx, stream, cfg)
+	if err != nil {
+		return err
+	}
+	if last > 0 {
+		// Subjects may have nothing at all behind from.
+		info, err := cons.Info(ctx)
+		if err != nil {
+			return err
+		}
+		if info.NumPending == 0 {
+			return errStop
+		}
+	}
+	it, err := cons.Messages(jetstream.PullMaxMessagesWithBytesLimit(256, 4<<20), jetstream.PullHeartbeat(5*time.Second))
+	if err != nil {
+		return err
+	}
+	defer it.Stop()
+	defer context.AfterFunc(ctx, it.Stop)()
+	for {
 		m, err := it.Next()
 		if err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, nats.ErrTimeout) {
-				continue
-			}
-			return fmt.Errorf("reading stream %s: %w", stream, err)
+			return err
 		}
 		meta, err := m.Metadata()
 		if err != nil {
-			return fmt.Errorf("reading stream %s: %w", stream, err)
+			return fmt.Errorf("message without a position: %w", err)
 		}
-		if err := fn(meta.Sequence.Stream, m.Subject(), m.Data()); err != nil {
+		seq := meta.Sequence.Stream
+		if last > 0 && seq > last {
+			return errStop
+		}
+		if err := fn(seq, m.Subject(), m.Data()); err != nil {
 			return err
 		}
-		if !follow && (meta.NumPending == 0 || meta.Sequence.Stream >= last) {
-			return nil
+		if last > 0 && (meta.NumPending == 0 || seq >= last) {
+			return errStop
 		}
 	}
 }
 
 // Index reads the index of a backup from a position on, in order and without gaps: parts and seals, and the receipts of the given targets.
-// Without follow it ends at what was the last message when it began.
+// Without follow it ends at what was the last message when it began. It returns the error of fn, or that of ctx; ErrNoStream when the index is
+// gone.
 func (c *Client) Index(ctx context.Context, backup string, from uint64, follow bool, targets []string, fn func(seq uint64, subject Subject, data []byte) error) error {
 	prefix := indexPrefix + backup + "."
 	subjects := []string{prefix + string(SubjectParts)}

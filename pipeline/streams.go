@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"polarcast/messages"
 )
 
 // StreamOptions says how a backup's streams are kept.
@@ -20,68 +16,21 @@ type StreamOptions struct {
 	// Keep holds chunks that all targets have acknowledged for so long, so that a target may join late.
 	Keep time.Duration
 	// Targets that the backup has from the start.
-	Targets  []string
+	Targets []string
+	// Replicas of the streams; 0 is what the client was told.
 	Replicas int
 }
 
 // ackWait is how long a message may be held without a sign of life before another process gets it.
 const ackWait = 10 * time.Second
 
-// maxAckPending bounds the messages that the processes of one target hold together.
+// maxAckPending bounds the messages that the processes of one target hold together. Each bounds its bytes by itself.
 const maxAckPending = 8192
 
-// CreateBackup makes the streams of a backup, a durable consumer for each target, and the first event. It does nothing that is done.
-func (c *Client) CreateBackup(ctx context.Context, id string, req messages.Requested, so StreamOptions) error {
-	if err := ValidName("backup", id); err != nil {
-		return err
-	}
-	for i, t := range so.Targets {
-		if err := ValidName("target", t); err != nil {
-			return err
-		}
-		for _, u := range so.Targets[:i] {
-			if t == u {
-				return fmt.Errorf("target %q is named twice", t)
-			}
-		}
-	}
-	if err := c.ensureEvents(ctx); err != nil {
-		return err
-	}
-	for _, cfg := range c.streamConfigs(id, so) {
-		if _, err := c.js.CreateOrUpdateStream(ctx, cfg); err != nil {
-			return c.streamError(cfg.Name, err)
-		}
-	}
-	for _, t := range so.Targets {
-		if err := c.AddTarget(ctx, id, t); err != nil {
-			return err
-		}
-	}
-	l := c.Log(id)
-	st, err := l.State(ctx)
-	if err != nil || st.Requested != nil {
-		return err
-	}
-	err = l.AppendIf(ctx, "request", "", messages.NewEvent(messages.EventRequested, req), func(st State) error {
-		if st.Requested != nil {
-			return ErrSkip
-		}
-		return nil
-	})
-	return err
-}
-
-func (c *Client) ensureEvents(ctx context.Context) error {
-	_, err := c.js.Stream(ctx, eventStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = c.js.CreateStream(ctx, jetstream.StreamConfig{Name: eventStream, Subjects: []string{eventPrefix + "*"}, Storage: jetstream.FileStorage,
-			Retention: jetstream.LimitsPolicy, Replicas: c.replicas, AllowDirect: true, Description: "polarcast: the event log of all backups"})
-	}
-	if err != nil {
-		return c.streamError(eventStream, err)
-	}
-	return nil
+// eventConfig is the event log of all backups. Reads go to the leader (no direct reads): a replica that lags behind would show an old state.
+func (c *Client) eventConfig() jetstream.StreamConfig {
+	return jetstream.StreamConfig{Name: eventStream, Subjects: []string{eventPrefix + "*"}, Storage: jetstream.FileStorage,
+		Retention: jetstream.LimitsPolicy, Replicas: c.replicas, Description: "polarcast: the event log of all backups"}
 }
 
 func (c *Client) streamConfigs(id string, so StreamOptions) []jetstream.StreamConfig {
@@ -94,98 +43,37 @@ func (c *Client) streamConfigs(id string, so StreamOptions) []jetstream.StreamCo
 	}
 	chunks := jetstream.StreamConfig{Name: chunkStream + id, Subjects: []string{chunkPrefix + id + ".>"}, Storage: jetstream.FileStorage,
 		Retention: jetstream.InterestPolicy, Discard: jetstream.DiscardNew, MaxBytes: so.MaxBytes, Replicas: replicas,
-		Duplicates: 2 * time.Minute, Description: "polarcast: chunks of backup " + id}
+		Duplicates: duplicateWindow, Description: "polarcast: chunks of backup " + id}
 	if so.Keep > 0 {
 		chunks.Retention = jetstream.LimitsPolicy
 	}
 	index := jetstream.StreamConfig{Name: indexStream + id, Subjects: []string{indexPrefix + id + ".>"}, Storage: jetstream.FileStorage,
-		Retention: jetstream.LimitsPolicy, Replicas: replicas, Duplicates: 2 * time.Minute, AllowDirect: true,
+		Retention: jetstream.LimitsPolicy, Replicas: replicas, Duplicates: duplicateWindow,
 		Description: "polarcast: what of backup " + id + " was published and what the targets hold"}
 	return []jetstream.StreamConfig{chunks, index}
 }
 
-// AddTarget makes the durable consumer of a target. One that is there stays as it is.
-func (c *Client) AddTarget(ctx context.Context, id, target string) error {
-	s, err := c.js.Stream(ctx, chunkStream+id)
-	if err != nil {
-		return c.streamError(chunkStream+id, err)
-	}
-	_, err = s.Consumer(ctx, consumerName(target))
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		_, err = s.CreateConsumer(ctx, jetstream.ConsumerConfig{Durable: consumerName(target), AckPolicy: jetstream.AckExplicitPolicy,
-			AckWait: ackWait, MaxAckPending: maxAckPending, MaxDeliver: -1, DeliverPolicy: jetstream.DeliverAllPolicy})
-	}
-	if err != nil {
-		return fmt.Errorf("consumer of target %q of backup %q: %w", target, id, err)
-	}
-	return nil
-}
-
-// RemoveTarget removes the consumer of a target: its chunks are not kept for it any more.
-func (c *Client) RemoveTarget(ctx context.Context, id, target string) error {
-	err := c.js.DeleteConsumer(ctx, chunkStream+id, consumerName(target))
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("consumer of target %q of backup %q: %w", target, id, err)
-	}
-	return nil
-}
-
-// DropStreams removes the streams of a backup. Its event log stays.
-func (c *Client) DropStreams(ctx context.Context, id string) error {
-	for _, s := range []string{chunkStream, indexStream, workStream} {
-		if err := c.js.DeleteStream(ctx, s+id); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return c.streamError(s+id, err)
+// ensure makes a stream. Of one that is there only the byte limit is changed: how it is kept and replicated is for its first creator to say.
+func (c *Client) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	s, err := c.js.Stream(rctx, cfg.Name)
+	if isGone(err) {
+		_, err = c.js.CreateStream(rctx, cfg)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			err = nil // another process was faster
+		}
+	} else if err == nil {
+		has := s.CachedInfo().Config
+		if cfg.MaxBytes > 0 && has.MaxBytes != cfg.MaxBytes {
+			has.MaxBytes = cfg.MaxBytes
+			_, err = c.js.UpdateStream(rctx, has)
 		}
 	}
+	if err != nil {
+		return c.streamError(cfg.Name, cause(rctx, err))
+	}
 	return nil
-}
-
-// RemoveBackup removes everything that JetStream holds of a backup.
-func (c *Client) RemoveBackup(ctx context.Context, id string) error {
-	if err := c.DropStreams(ctx, id); err != nil {
-		return err
-	}
-	if err := c.removeLeases(ctx, id); err != nil {
-		return err
-	}
-	s, err := c.js.Stream(ctx, eventStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil
-	}
-	if err == nil {
-		err = s.Purge(ctx, jetstream.WithPurgeSubject(eventPrefix+id))
-	}
-	if err != nil {
-		return c.streamError(eventStream, err)
-	}
-	c.mu.Lock()
-	if l := c.logs[id]; l != nil {
-		l.close()
-		delete(c.logs, id)
-	}
-	c.mu.Unlock()
-	return nil
-}
-
-// Backups returns the ids of all backups that have events, sorted.
-func (c *Client) Backups(ctx context.Context) ([]string, error) {
-	s, err := c.js.Stream(ctx, eventStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, c.streamError(eventStream, err)
-	}
-	info, err := s.Info(ctx, jetstream.WithSubjectFilter(eventPrefix+"*"))
-	if err != nil {
-		return nil, c.streamError(eventStream, err)
-	}
-	var ids []string
-	for subject := range info.State.Subjects {
-		ids = append(ids, strings.TrimPrefix(subject, eventPrefix))
-	}
-	sort.Strings(ids)
-	return ids, nil
 }
 
 // StreamInfo is what a chunk stream holds.
@@ -196,9 +84,11 @@ type StreamInfo struct {
 
 // ChunkStream returns what the chunk stream of a backup holds.
 func (c *Client) ChunkStream(ctx context.Context, id string) (StreamInfo, error) {
-	s, err := c.js.Stream(ctx, chunkStream+id)
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	s, err := c.js.Stream(rctx, chunkStream+id)
 	if err != nil {
-		return StreamInfo{}, c.streamError(chunkStream+id, err)
+		return StreamInfo{}, c.streamError(chunkStream+id, cause(rctx, err))
 	}
 	i := s.CachedInfo()
 	return StreamInfo{Messages: i.State.Msgs, FirstSeq: i.State.FirstSeq, LastSeq: i.State.LastSeq, Bytes: int64(i.State.Bytes), MaxBytes: i.Config.MaxBytes}, nil

@@ -1,0 +1,168 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"polarcast/messages"
+)
+
+// CreateBackup makes the streams of a backup, a durable consumer for each target, and the first event. It does nothing that is done, so it
+// may be called again after it failed half-way.
+func (c *Client) CreateBackup(ctx context.Context, id string, req messages.Requested, so StreamOptions) error {
+	if err := ValidName("backup", id); err != nil {
+		return err
+	}
+	for i, t := range so.Targets {
+		if err := ValidName("target", t); err != nil {
+			return err
+		}
+		if slices.Contains(so.Targets[:i], t) {
+			return fmt.Errorf("target %q is named twice", t)
+		}
+	}
+	if len(so.Targets) == 0 && so.Keep == 0 {
+		// JetStream confirms what nobody is interested in, and throws it away.
+		return fmt.Errorf("backup %q has no target: name one, or keep its chunks for a while so that one may join", id)
+	}
+	if err := c.ensure(ctx, c.eventConfig()); err != nil {
+		return err
+	}
+	for _, cfg := range c.streamConfigs(id, so) {
+		if err := c.ensure(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	for _, t := range so.Targets {
+		if err := c.AddTarget(ctx, id, t); err != nil {
+			return err
+		}
+	}
+	return c.Log(id).AppendIf(ctx, "request", "", messages.NewEvent(messages.EventRequested, req), func(st State) error {
+		if st.Requested != nil {
+			return ErrSkip
+		}
+		return nil
+	})
+}
+
+// AddTarget makes the durable consumer of a target. One that is there stays as it is.
+func (c *Client) AddTarget(ctx context.Context, id, target string) error {
+	if err := ValidName("target", target); err != nil {
+		return err
+	}
+	return c.ensureConsumer(ctx, chunkStream+id, jetstream.ConsumerConfig{Durable: consumerName(target),
+		Description: "polarcast: chunks that target " + target + " has not written yet"})
+}
+
+func (c *Client) ensureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) error {
+	cfg.AckPolicy, cfg.AckWait, cfg.MaxAckPending, cfg.MaxDeliver = jetstream.AckExplicitPolicy, ackWait, maxAckPending, -1
+	cfg.DeliverPolicy = jetstream.DeliverAllPolicy
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	_, err := c.js.Consumer(rctx, stream, cfg.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		_, err = c.js.CreateConsumer(rctx, stream, cfg)
+		if errors.Is(err, jetstream.ErrConsumerExists) {
+			err = nil // another process was faster
+		}
+	}
+	if isGone(err) {
+		return c.streamError(stream, err)
+	}
+	if err != nil {
+		return fmt.Errorf("consumer %s of stream %s at %s: %w", cfg.Durable, stream, c.where, cause(rctx, err))
+	}
+	return nil
+}
+
+// RemoveTarget removes the consumer of a target: chunks are not kept for it any more.
+func (c *Client) RemoveTarget(ctx context.Context, id, target string) error {
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	err := c.js.DeleteConsumer(rctx, chunkStream+id, consumerName(target))
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !isGone(err) {
+		return fmt.Errorf("consumer of target %q of backup %q at %s: %w", target, id, c.where, cause(rctx, err))
+	}
+	return nil
+}
+
+// DropStreams removes the streams of a backup. Its event log stays.
+func (c *Client) DropStreams(ctx context.Context, id string) error {
+	for _, s := range []string{chunkStream, indexStream, workStream} {
+		rctx, cancel := c.request(ctx)
+		err := cause(rctx, c.js.DeleteStream(rctx, s+id))
+		cancel()
+		if err != nil && !isGone(err) {
+			return c.streamError(s+id, err)
+		}
+	}
+	return nil
+}
+
+// RemoveBackup removes everything that JetStream holds of a backup. Logs of it that are still watched end with ErrRemoved.
+func (c *Client) RemoveBackup(ctx context.Context, id string) error {
+	if err := ValidName("backup", id); err != nil {
+		return err
+	}
+	if err := c.DropStreams(ctx, id); err != nil {
+		return err
+	}
+	if err := c.removeLeases(ctx, id); err != nil {
+		return err
+	}
+	if err := c.purge(ctx, eventStream, eventPrefix+id); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	l := c.logs[id]
+	delete(c.logs, id)
+	c.mu.Unlock()
+	if l != nil {
+		l.close(ErrRemoved)
+	}
+	return nil
+}
+
+// purge removes all messages of a subject.
+func (c *Client) purge(ctx context.Context, stream, subject string) error {
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	s, err := c.js.Stream(rctx, stream)
+	if err == nil {
+		err = s.Purge(rctx, jetstream.WithPurgeSubject(subject))
+	}
+	if err != nil && !isGone(err) {
+		return c.streamError(stream, cause(rctx, err))
+	}
+	return nil
+}
+
+// Backups returns the ids of all backups that have an event log, sorted.
+func (c *Client) Backups(ctx context.Context) ([]string, error) {
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	s, err := c.js.Stream(rctx, eventStream)
+	if isGone(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.streamError(eventStream, cause(rctx, err))
+	}
+	info, err := s.Info(rctx, jetstream.WithSubjectFilter(eventPrefix+"*"))
+	if err != nil {
+		return nil, c.streamError(eventStream, cause(rctx, err))
+	}
+	var ids []string
+	for subject := range info.State.Subjects {
+		ids = append(ids, strings.TrimPrefix(subject, eventPrefix))
+	}
+	sort.Strings(ids)
+	return ids, nil
+}
