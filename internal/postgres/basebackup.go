@@ -89,6 +89,7 @@ func (c *Conn) result() (columns []string, rows []Row, err error) {
 
 // resultFrom is result with its first message begun.
 func (c *Conn) resultFrom(typ byte) (columns []string, rows []Row, err error) {
+	total := 0
 	for ; ; typ, _, err = c.next() {
 		if err != nil {
 			return nil, nil, c.fail(err)
@@ -99,14 +100,9 @@ func (c *Conn) resultFrom(typ byte) (columns []string, rows []Row, err error) {
 				return nil, nil, c.fail(err)
 			}
 		case 'D':
-			row, err := c.dataRow()
-			if err != nil {
+			if rows, err = c.addRow(rows, c.wire.left, &total); err != nil {
 				return nil, nil, c.fail(err)
 			}
-			if len(rows) >= maxRows {
-				return nil, nil, c.fail(protocolErrorf("more than %d rows", maxRows))
-			}
-			rows = append(rows, row)
 		case 'C':
 			if columns == nil {
 				continue // the CommandComplete of a result before

@@ -37,6 +37,7 @@ type Config struct {
 	opts        ConnOptions
 	set         settings // all parameters in effect, with defaults
 	servicePath string   // the service file that was read
+	ownPassfile bool     // passfile is the default one
 	hosts       []target
 	numbers     numbers
 
@@ -139,8 +140,8 @@ func (c *Config) addDefaults() error {
 	for _, k := range keywords {
 		fallback(k.name, k.value)
 	}
-	if home, err := os.UserHomeDir(); err == nil {
-		fallback("passfile", filepath.Join(home, ".pgpass"))
+	if home, err := os.UserHomeDir(); err == nil && c.set["passfile"] == "" && c.set["password"] == "" { // connectOptions2
+		c.set["passfile"], c.ownPassfile = filepath.Join(home, ".pgpass"), true
 	}
 	fallback("fallback_application_name", c.opts.AppName)
 	if c.set["user"] == "" {

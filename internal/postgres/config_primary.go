@@ -6,11 +6,15 @@ import "strings"
 // fallback_application_name. serverVersion (Conn.ServerVersion) leaves out what the libpq of that version does not know. A password is in it only if it was
 // given in the connection string, the environment or by a person.
 func (c *Config) PrimaryConnInfo(serverVersion int) string {
+	password, prompted := c.knownPassword()
 	var parts []string
 	for _, k := range keywords {
 		v := c.set[k.name]
 		if k.name == "password" {
-			v = c.knownPassword()
+			v = password
+		}
+		if k.name == "passfile" && prompted && c.ownPassfile {
+			continue // libpq names the default one only when it had to look there
 		}
 		switch k.name {
 		case "dbname", "replication", "fallback_application_name", "service", "servicefile":
@@ -25,11 +29,11 @@ func (c *Config) PrimaryConnInfo(serverVersion int) string {
 }
 
 // knownPassword is the password of a person or of the parameters, not of the password file.
-func (c *Config) knownPassword() string {
+func (c *Config) knownPassword() (password string, prompted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.prompted {
-		return c.password
+		return c.password, true
 	}
-	return c.set["password"]
+	return c.set["password"], false
 }

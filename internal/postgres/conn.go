@@ -152,6 +152,12 @@ func (c *Conn) sendMessage(typ byte, parts ...[]byte) error {
 	return c.write(b)
 }
 
+// Bounds of what is kept of ParameterStatus: bytes of one, and their number. Servers report about 15 settings.
+const (
+	maxParameter  = 16 << 10
+	maxParameters = 200
+)
+
 // copyHeader is the longest header inside a CopyData, in bytes: that of WAL, a type, start, end, time.
 const copyHeader = 1 + 8 + 8 + 8
 
@@ -191,7 +197,7 @@ func (c *Conn) next() (typ byte, n int, err error) {
 				return 0, 0, err
 			}
 			if name, rest, ok := cutString(body); ok {
-				if value, _, ok := cutString(rest); ok && (len(c.params) < 1000 || c.params[name] != "") {
+				if value, _, ok := cutString(rest); ok && len(body) <= maxParameter && (len(c.params) < maxParameters || c.params[name] != "") {
 					c.params[name] = value
 				}
 			}

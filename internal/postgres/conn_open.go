@@ -73,7 +73,7 @@ func (c *Config) ask() error {
 
 // passwordFor is the password to send to a host; "" when none is known.
 func (c *Config) passwordFor(t target) string {
-	if p := c.knownPassword(); p != "" {
+	if p, _ := c.knownPassword(); p != "" {
 		return p
 	}
 	return t.password

@@ -19,8 +19,17 @@ func (r Row) text(i int) string {
 	return string(r[i])
 }
 
-// maxRows bounds the results of commands of the replication protocol, which have a row each, or one for each tablespace.
-const maxRows = 1 << 20
+// maxResult bounds a result in bytes: those of the replication protocol have a row each, or one for each tablespace.
+const maxResult = 64 << 20
+
+// addRow reads the DataRow of n bytes that next has begun; total counts the bytes of the result.
+func (c *Conn) addRow(rows []Row, n int, total *int) ([]Row, error) {
+	if *total += n; *total > maxResult {
+		return nil, protocolErrorf("result of more than %d bytes", maxResult)
+	}
+	row, err := c.dataRow()
+	return append(rows, row), err
+}
 
 // Query runs a command by the simple protocol and gives the rows of its last result that had any. On a replication connection these are the commands
 // of that protocol.
@@ -38,8 +47,9 @@ func (c *Conn) query(sql string) ([]Row, error) {
 		return nil, c.fail(err)
 	}
 	var rows []Row
+	total := 0
 	for {
-		typ, _, err := c.next()
+		typ, n, err := c.next()
 		if err != nil {
 			return nil, c.fail(err)
 		}
@@ -47,14 +57,9 @@ func (c *Conn) query(sql string) ([]Row, error) {
 		case 'T':
 			rows = nil
 		case 'D':
-			row, err := c.dataRow()
-			if err != nil {
+			if rows, err = c.addRow(rows, n, &total); err != nil {
 				return nil, c.fail(err)
 			}
-			if len(rows) >= maxRows {
-				return nil, c.fail(protocolErrorf("more than %d rows", maxRows))
-			}
-			rows = append(rows, row)
 		case 'E':
 			err := c.serverError()
 			c.sync()

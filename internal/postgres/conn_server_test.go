@@ -25,6 +25,7 @@ func TestServer(t *testing.T) {
 	t.Run("Session", func(t *testing.T) { defer s.in(t)(); testSession(t, s) })
 	t.Run("Commands", func(t *testing.T) { defer s.in(t)(); testCommands(t, s) })
 	t.Run("BaseBackup", func(t *testing.T) { defer s.in(t)(); testBaseBackup(t, s) })
+	t.Run("PrimaryConnInfo", func(t *testing.T) { defer s.in(t)(); testPrimaryConnInfo(t, s) })
 	t.Run("Cancel", func(t *testing.T) { defer s.in(t)(); testCancel(t, s) })
 	t.Run("Replication", func(t *testing.T) { defer s.in(t)(); testReplication(t, s) })
 	t.Run("Standby", func(t *testing.T) { defer s.in(t)(); testStandby(t, s) }) // restarts and promotes the server
@@ -646,5 +647,41 @@ func testStandby(t *testing.T, s *pgServer) {
 	}
 	if err := ws.Stop(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+// testPrimaryConnInfo compares with what the real pg_basebackup writes.
+func testPrimaryConnInfo(t *testing.T, s *pgServer) {
+	t.Setenv("HOME", s.dir)
+	for i, conninfo := range []string{
+		"user=postgres host=" + s.dir,
+		"user=secret host=localhost sslmode=require dbname=x keepalives_idle=30 application_name='a b' options='-c geqo=off'",
+	} {
+		conninfo += " port=" + strconv.Itoa(s.port)
+		dir := filepath.Join(s.dir, "copy"+strconv.Itoa(i))
+		cmd := s.command("pg_basebackup", "-d", conninfo, "-D", dir, "-X", "none", "-c", "fast", "-R", "-T", filepath.Join(s.dir, "space")+"="+dir+"-space")
+		if i > 0 {
+			t.Setenv("PGPASSWORD", password)
+			cmd.Env = append(cmd.Env, "PGPASSWORD="+password)
+		}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "postgresql.auto.conf"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, line, _ := strings.Cut(string(text), "primary_conninfo = '")
+		want := strings.NewReplacer("''", "'", `\\`, `\`).Replace(strings.TrimSuffix(strings.TrimSpace(line), "'"))
+		cfg, err := ParseConfig(ConnOptions{ConnString: conninfo, Replication: true, AppName: "x"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.PrimaryConnInfo(150018); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		if got := cfg.PrimaryConnInfo(110009); strings.Contains(got, "channel_binding") || strings.Contains(got, "gssencmode") {
+			t.Errorf("for version 11: %s", got)
+		}
 	}
 }
