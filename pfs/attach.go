@@ -74,6 +74,8 @@ func (d *disk) tryMount() error {
 
 var connectFailed = regexp.MustCompile(`Connect failed err (-?\d+)`)
 
+var aboutNames = regexp.MustCompile(`(File exists|Is a directory|Not a directory|No such file or directory|Directory not empty|in cleanup)$`)
+
 // mountReason finds the reason in what the library printed: pfsd_mount leaves no errno.
 func (d *disk) mountReason(err error, took time.Duration) string {
 	d.mu.Lock()
@@ -107,8 +109,8 @@ func (d *disk) mountReason(err error, took time.Duration) string {
 	return err.Error()
 }
 
-// sdkLine gets each line that the library prints. Its errors come back to the caller of the failed call as well, and many are expected (a
-// file that exists already), so they are no warnings here.
+// sdkLine gets each line that the library prints, with its level: INF is for debugging, ERR a warning. An error also comes back to whoever
+// made the call, so those about names, which are expected (a file that exists already), are for debugging too.
 func (d *disk) sdkLine(l sdk.Line) {
 	if l.Level == "ERR" {
 		select {
@@ -128,7 +130,7 @@ func (d *disk) sdkLine(l sdk.Line) {
 		d.log.Debug("libpfsd: " + l.Message)
 	case "ERR":
 		level := slog.LevelWarn
-		if strings.HasSuffix(l.Message, "File exists") || strings.HasSuffix(l.Message, "in cleanup") {
+		if aboutNames.MatchString(l.Message) {
 			level = slog.LevelDebug
 		}
 		d.log.Log(context.Background(), level, "libpfsd: "+l.Message)

@@ -42,9 +42,10 @@ const (
 	defaultTimeout    = 20 * time.Second
 	defaultStallAfter = 5 * time.Second
 	defaultRunDir     = "/var/run/pfsd"
-	// closeTimeout is how long the last Close waits for running calls and for pfsd before it leaves the unmount to the background.
-	closeTimeout = 10 * time.Second
 )
+
+// closeTimeout is how long the last Close waits for running calls and for pfsd before it leaves the unmount to the background.
+var closeTimeout = 10 * time.Second
 
 func (o *MountOptions) complete() error {
 	switch {

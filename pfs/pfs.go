@@ -139,16 +139,10 @@ func RemoveAll(f FS, name string) error {
 	if !errors.Is(err, syscall.EISDIR) && !errors.Is(err, syscall.EPERM) {
 		return err
 	}
-	if err := removeContents(f, name); err != nil {
-		return err
-	}
-	if err := f.Rmdir(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return removeDir(f, name)
 }
 
-func removeContents(f FS, name string) error {
+func removeDir(f FS, name string) error {
 	entries, err := f.ReadDir(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -158,9 +152,17 @@ func removeContents(f FS, name string) error {
 	}
 	for _, e := range entries {
 		child := strings.TrimSuffix(name, "/") + "/" + e.Name
-		if err := RemoveAll(f, child); err != nil {
+		if e.Dir {
+			err = removeDir(f, child)
+		} else if err = f.Remove(child); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		if err != nil {
 			return err
 		}
+	}
+	if err := f.Rmdir(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

@@ -1,0 +1,35 @@
+package pfs_test
+
+import (
+	"testing"
+
+	"polarcast/pfs"
+)
+
+func TestStripScheme(t *testing.T) {
+	for in, want := range map[string][2]string{
+		"file-dio:///a/b": {"/a/b", "file-dio"}, "file:///a": {"/a", "file"}, "pfsd:///nvme1n1/shared_data": {"/nvme1n1/shared_data", "pfsd"},
+		"/a": {"/a", ""}, "file:/a": {"file:/a", ""}, "": {"", ""},
+	} {
+		if rest, scheme := pfs.StripScheme(in); rest != want[0] || scheme != want[1] {
+			t.Errorf("%q: %q, %q", in, rest, scheme)
+		}
+	}
+}
+
+func TestSplitDisk(t *testing.T) {
+	for in, want := range map[string][2]string{
+		"/nvme1n1/shared_data//pg_wal/archive_status/0.done": {"nvme1n1", "shared_data/pg_wal/archive_status/0.done"},
+		"pfsd:///mapper_x/a/":                                {"mapper_x", "a"}, "/d": {"d", ""}, "/d/": {"d", ""}, "//d/./a/../b": {"d", "b"},
+	} {
+		disk, rel, err := pfs.SplitDisk(in)
+		if disk != want[0] || rel != want[1] || err != nil {
+			t.Errorf("%q: %q, %q, %v", in, disk, rel, err)
+		}
+	}
+	for _, in := range []string{"", "/", "d/a", "/../a", "/d/../a", "/d/a/../../e", "file-dio:///d/a", "//", "/./a"} {
+		if disk, rel, err := pfs.SplitDisk(in); err == nil {
+			t.Errorf("%q: %q, %q", in, disk, rel)
+		}
+	}
+}
