@@ -205,7 +205,8 @@ const maxRange = 1 << 20
 const maxRanges = 256
 
 const readQuery = `SELECT pg_catalog.pg_read_binary_file(p, o, l, true)
-FROM pg_catalog.unnest($1::text[], $2::int8[], $3::int8[]) WITH ORDINALITY AS r(p, o, l, n) ORDER BY n`
+FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::int8[]), pg_catalog.unnest($3::int8[])) WITH ORDINALITY AS r(p, o, l, n)
+ORDER BY n`
 
 func (r *sqlReader) ReadRanges(ctx context.Context, ranges []Range, fn func(i int, data []byte) error) error {
 	for at := 0; at < len(ranges); {
