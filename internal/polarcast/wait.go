@@ -1,0 +1,33 @@
+package polarcast
+
+import (
+	"context"
+	"time"
+
+	"polarcast/stages"
+)
+
+// pollBackup is how often a process that was started first looks whether the backup is there.
+const pollBackup = 300 * time.Millisecond
+
+// waitForBackup returns when the backup was requested. It says once what it waits for.
+func waitForBackup(ctx context.Context, env stages.Env) error {
+	for said := false; ; {
+		st, err := env.Log().State(ctx)
+		if err != nil {
+			return err
+		}
+		if st.Requested != nil {
+			return nil
+		}
+		if !said {
+			env.Logger.Warn("waiting for backup \"" + env.Backup + "\": nobody has started \"polarcast send --backup " + env.Backup + "\" yet")
+			said = true
+		}
+		select {
+		case <-time.After(pollBackup):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
