@@ -143,7 +143,13 @@ func (c *cluster) read(name string) []byte {
 
 func (c *cluster) write(name string, data []byte) {
 	c.t.Helper()
-	if err := os.WriteFile(filepath.Join(c.dir, name), data, 0o600); err != nil {
+	path := filepath.Join(c.dir, name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
 		c.t.Fatal(err)
+	}
+	if cred := c.credential(); cred != nil {
+		if err := os.Chown(path, int(cred.Uid), int(cred.Gid)); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 }

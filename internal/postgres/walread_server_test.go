@@ -182,7 +182,8 @@ func TestWALLikePgWaldump(t *testing.T) {
 	c.stop("immediate")
 	c.start(settings...)
 	c.sql("COMMIT PREPARED 'p'", "CREATE UNLOGGED TABLE u AS SELECT 1", "SELECT pg_backup_start('x', true)")
-	end := c.sql("SELECT pg_create_restore_point('end')", "SELECT pg_sleep(0.3)")
+	end := c.sql("SELECT pg_create_restore_point('end')")
+	c.sql("SELECT pg_logical_emit_message(true, 'flush', '')") // a commit flushes the restore point too
 	c.stop("immediate")
 
 	out := c.run(filepath.Join(postgresBin(t), "pg_waldump"), "-b", "-p", filepath.Join(c.dir, "pg_wal"), "-s", start, "-e", end)
