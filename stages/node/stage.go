@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"polarcast/messages"
@@ -37,7 +38,10 @@ const (
 )
 
 // Stage proves and finishes one target.
-type Stage struct{ cfg Config }
+type Stage struct {
+	cfg     Config
+	waiting atomic.Value // string
+}
 
 // New returns a node stage.
 func New(cfg Config) *Stage {
@@ -57,6 +61,9 @@ func (s *Stage) Run(ctx context.Context) error {
 	defer lease.Release()
 	ctx, cancel := stages.WithLease(ctx, lease)
 	defer cancel()
+	s.waitFor("the source to be in backup mode")
+	stop := stages.Report(ctx, s.cfg.Env, s.progress)
+	defer stop()
 	st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 		return st.Prepared != nil && st.Session() != nil, st.Terminal()
 	})
@@ -71,7 +78,16 @@ func (s *Stage) Run(ctx context.Context) error {
 			return err
 		}
 	}
+	s.waitFor("")
 	return s.finish(ctx, st)
+}
+
+// waitFor says what the stage waits for, in its progress reports.
+func (s *Stage) waitFor(what string) { s.waiting.Store(what) }
+
+func (s *Stage) progress() pipeline.Progress {
+	w, _ := s.waiting.Load().(string)
+	return pipeline.Progress{Stage: stageName, Target: s.target(), Waiting: w}
 }
 
 // errComplete ends the reading of the index.
@@ -109,6 +125,11 @@ func (s *Stage) prove(ctx context.Context) (pipeline.State, error) {
 		}
 		if g > 0 && a.complete(g) {
 			break
+		}
+		if g == 0 {
+			s.waitFor("the source to be read")
+		} else {
+			s.waitFor("what was read to be written")
 		}
 		if g > 0 && drained && a.seq >= g {
 			return st, s.lost(ctx, a)

@@ -29,8 +29,11 @@ type loop struct {
 	fail    context.CancelCauseFunc
 	done    chan struct{} // the committer has ended
 
-	written atomic.Int64
-	files   atomic.Int64
+	written   atomic.Int64 // bytes that are durable
+	files     atomic.Int64
+	lsn       atomic.Uint64 // end of the WAL that was applied
+	active    atomic.Int64  // when the last message came, in nanoseconds
+	throttled atomic.Bool
 }
 
 func newLoop(s *Stage, layout *target.Layout, sink Sink, cons *pipeline.Consumer) *loop {
@@ -79,6 +82,10 @@ func (l *loop) apply(ctx context.Context) error {
 			if b.empty() {
 				b.started = time.Now()
 			}
+			l.active.Store(time.Now().UnixNano())
+			if err := l.throttle(ctx, len(m.Data())); err != nil {
+				return l.stop(err)
+			}
 			if err := l.message(b, m); err != nil {
 				return l.stop(err)
 			}
@@ -102,6 +109,16 @@ func (l *loop) apply(ctx context.Context) error {
 	}
 }
 
+// throttle holds a message back as the target's rate limit says.
+func (l *loop) throttle(ctx context.Context, bytes int) error {
+	if l.s.cfg.Throttle == nil {
+		return nil
+	}
+	l.throttled.Store(true)
+	defer l.throttled.Store(false)
+	return l.s.cfg.Throttle(ctx, bytes)
+}
+
 func (l *loop) stop(err error) error {
 	l.fail(err)
 	return err
@@ -121,6 +138,7 @@ func (l *loop) message(b *Batch, m *pipeline.Message) error {
 		if err := l.sink.Apply(b, &r); err != nil {
 			return err
 		}
+		l.note(&r)
 	}
 	b.msgs = append(b.msgs, m)
 	return nil

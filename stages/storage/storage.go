@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"polarcast/messages"
@@ -41,6 +42,8 @@ type Config struct {
 	MaxBytesInFlight int64
 	// NewSink, when set, replaces the sink for the target's format (tar to standard output, say).
 	NewSink func(*target.Layout) (Sink, error)
+	// Throttle, when set, is told the size of every message in bytes before it is applied, and holds it back to keep a rate.
+	Throttle func(ctx context.Context, bytes int) error
 	// Mount, when set, is called once with the shared tree's configuration before the first write, and returns its file system.
 	Mount func(context.Context) (pfs.FS, error)
 }
@@ -56,7 +59,11 @@ type Sink interface {
 }
 
 // Stage is one storage process of a target.
-type Stage struct{ cfg Config }
+type Stage struct {
+	cfg     Config
+	segment int64 // bytes of a WAL segment
+	loop    atomic.Pointer[loop]
+}
 
 // New returns a storage stage.
 func New(cfg Config) *Stage {
@@ -85,10 +92,13 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 			err = c
 		}
 	}()
+	stop := stages.Report(ctx, s.cfg.Env, s.progress)
+	defer stop()
 	st, err := s.waitStarted(ctx)
 	if err != nil {
 		return err
 	}
+	s.segment = st.Prepared.WALSegmentSize
 	layout, sink, err := s.open(ctx, st)
 	if err != nil {
 		return err
@@ -101,6 +111,7 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	defer cons.Close()
 	s.cfg.Logger.Debug("writing", "target", s.cfg.Target.Name, "directory", layout.Dir())
 	l := newLoop(s, layout, sink, cons)
+	s.loop.Store(l)
 	return l.run(ctx)
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
@@ -185,30 +184,10 @@ func (s *Stage) report(ctx context.Context, r *reader, bb *postgres.BaseBackup) 
 	for _, t := range bb.Tablespaces {
 		total += max(t.SizeKB, 0) * 1024
 	}
-	send := func() {
+	return stages.Report(ctx, s.cfg.Env, func() pipeline.Progress {
 		tot := r.feed.Totals()
 		read, spaces, file := r.position()
-		s.cfg.Client.ReportProgress(pipeline.Progress{Backup: s.cfg.Backup, Stage: stageName, Instance: s.cfg.Instance, Time: time.Now(),
-			Read: read, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces, TablespacesTotal: len(bb.Tablespaces), File: file,
-			Unchanged: tot.UnchangedByte})
-	}
-	done := make(chan struct{})
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		t := time.NewTicker(500 * time.Millisecond)
-		defer t.Stop()
-		for {
-			select {
-			case <-t.C:
-				send()
-			case <-done:
-				send()
-				return
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() { close(done); <-ended }
+		return pipeline.Progress{Stage: stageName, Read: read, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
+			TablespacesTotal: len(bb.Tablespaces), File: file, Unchanged: tot.UnchangedByte}
+	})
 }

@@ -72,6 +72,7 @@ func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.Stat
 		return err
 	}
 	s.w = w
+	s.shown.Store(w)
 	return nil
 }
 

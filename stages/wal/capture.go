@@ -113,7 +113,6 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 				return lostIfNetwork(err)
 			}
 			report = time.Now().Add(s.cfg.StatusInterval)
-			s.progress()
 		}
 	}
 }
@@ -126,10 +125,17 @@ func (s *Stage) streamError(err error, end postgres.LSN) error {
 	return lostIfNetwork(err)
 }
 
-func (s *Stage) progress() {
-	t := s.w.feed.Totals()
-	s.cfg.Client.ReportProgress(pipeline.Progress{Backup: s.cfg.Backup, Stage: stageName, Instance: s.cfg.Instance, Time: time.Now(),
-		Read: t.ReadBytes, Sent: t.SentBytes, LSN: s.w.pos.String()})
+// progress is what the stage tells of itself.
+func (s *Stage) progress() pipeline.Progress {
+	p := pipeline.Progress{Stage: stageName}
+	w := s.shown.Load()
+	if w == nil {
+		p.Waiting = "the source to be in backup mode"
+		return p
+	}
+	t := w.feed.Totals()
+	p.Read, p.Sent, p.LSN = t.ReadBytes, t.SentBytes, w.durable().String()
+	return p
 }
 
 // finish seals what was captured and says so.

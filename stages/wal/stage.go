@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"polarcast/internal/postgres"
@@ -34,6 +35,8 @@ type Stage struct {
 	slot string
 	w    *writer         // kept over lost connections
 	ctx  context.Context // of Run: the feed outlives one connection
+
+	shown atomic.Pointer[writer] // w, for progress reports
 }
 
 // New returns a wal stage.
@@ -68,6 +71,8 @@ func (s *Stage) Run(ctx context.Context) error {
 	ctx, cancel := stages.WithLease(ctx, lease)
 	defer cancel()
 	s.ctx = ctx
+	stop := stages.Report(ctx, s.cfg.Env, s.progress)
+	defer stop()
 	defer func() {
 		if s.w != nil {
 			s.w.feed.Abort(nil)
