@@ -29,7 +29,7 @@ const maxFindings = 100
 
 // ScanWALWindow reads all records of r, which covers the log from the first session's redo position to the end of the backup, and collects what forbids
 // to join files of several sessions into one backup: pages without full page images, files that appear in no session's listing and are not
-// replayed faithfully, a change of timeline. No finding is necessary for a stitched backup, not sufficient: a change of full_page_writes across
+// replayed faithfully, a change of timeline. That there is no finding is necessary, not sufficient: a change of full_page_writes across
 // a crash before the first checkpoint leaves no trace, therefore two shutdown checkpoints without an online one between count as a finding. An error means that
 // the window could not be read to its end, which forbids it too.
 func ScanWALWindow(ctx context.Context, r *WALReader) (*WALWindow, error) {
