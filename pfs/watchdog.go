@@ -10,8 +10,8 @@ const stallRepeat = 30 * time.Second
 func (d *disk) watch() {
 	tick := time.NewTicker(min(max(d.opts.StallAfter/5, time.Millisecond), time.Second))
 	defer tick.Stop()
-	var stalled *call
-	var told time.Time
+	var stalled *call         // the oldest of the calls that hang
+	var since, told time.Time // when the stall began, and when it was last told
 	for {
 		var now time.Time
 		select {
@@ -19,12 +19,17 @@ func (d *disk) watch() {
 			return
 		case now = <-tick.C:
 		}
-		if stalled != nil && !d.isRunning(stalled) {
-			d.log.Info("pfsd answers again", "after", time.Since(stalled.start).Round(time.Millisecond))
-			stalled = nil
-		}
 		c := d.oldest()
-		if c == nil || now.Sub(c.start) < d.opts.StallAfter || stalled != nil && now.Sub(told) < stallRepeat {
+		if c != nil && now.Sub(c.start) < d.opts.StallAfter {
+			c = nil
+		}
+		if c == nil && stalled != nil {
+			d.log.Info("pfsd answers again", "after", now.Sub(since).Round(time.Millisecond))
+		}
+		if c != nil && stalled == nil {
+			since = c.start
+		} else if c == nil || now.Sub(told) < stallRepeat {
+			stalled = c
 			continue
 		}
 		stalled, told = c, now
@@ -35,13 +40,6 @@ func (d *disk) watch() {
 		d.log.Warn("pfsd does not answer; the call goes on when it is back", "call", c.op, "path", c.path,
 			"waiting", now.Sub(c.start).Round(time.Millisecond), "state", state)
 	}
-}
-
-func (d *disk) isRunning(c *call) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	_, ok := d.running[c]
-	return ok
 }
 
 func (d *disk) oldest() *call {

@@ -20,7 +20,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+/* Only the SDK's own names are visible from outside. */
 #define API __attribute__((visibility("default")))
+#pragma GCC visibility push(hidden)
 
 /* Limits and constants of PFS. */
 #define MAX_IO (4 << 20)
@@ -108,3 +110,4 @@ void space_init(int fd);
 void order_add(ino_t dir, const char *name);
 void order_remove(ino_t dir, const char *name);
 uint64_t order_of(ino_t dir, const char *name);
+#pragma GCC visibility pop
