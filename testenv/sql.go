@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -167,7 +168,7 @@ func (s *Server) LSN() string {
 // Databases are all databases that accept connections, templates included, sorted.
 func (s *Server) Databases() []string {
 	s.t.Helper()
-	rows, err := s.TryRows("postgres", "SELECT datname FROM pg_database WHERE datallowconn ORDER BY datname COLLATE \"C\"")
+	rows, err := s.TryRows("postgres", "SELECT datname FROM pg_database WHERE datallowconn")
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -175,5 +176,6 @@ func (s *Server) Databases() []string {
 	for _, r := range rows {
 		names = append(names, r[0])
 	}
+	slices.Sort(names)
 	return names
 }
