@@ -19,6 +19,9 @@ import (
 // milliseconds, and what they had under way was handed over before.
 const staleGrace = 500 * time.Millisecond
 
+// SessionName is the application_name of the connection that holds backup mode.
+const SessionName = "polarcast backup mode"
+
 // session is one session on its way.
 type session struct {
 	f     *Files
@@ -95,6 +98,10 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 func (f *Files) prepareConn(ctx context.Context, conn *pgconn.PgConn, st pipeline.State) error {
 	if _, err := conn.Exec(ctx, source.Setup).ReadAll(); err != nil {
 		return fmt.Errorf("could not set up the connection for backup mode: %w", err)
+	}
+	// So that people see in pg_stat_activity what holds the backup mode.
+	if _, err := query(ctx, conn, "SELECT pg_catalog.set_config('application_name', $1, false)", SessionName); err != nil {
+		return err
 	}
 	rows, err := query(ctx, conn, "SELECT system_identifier FROM pg_catalog.pg_control_system()")
 	if err != nil {

@@ -30,6 +30,7 @@ type ledger struct {
 	part     messages.Record // open part; Path empty when none
 	chunks   []messages.PartChunk
 	flushed  time.Time
+	armed    bool // a timer will flush
 
 	ready   []*indexBatch // complete index messages that run has to publish
 	sent    []*indexBatch // published, not confirmed in order yet
@@ -123,8 +124,20 @@ func (e *entry) confirm(seq uint64, err error) {
 		l.queue = nil
 		l.drained.Broadcast()
 	}
-	if len(l.out) > 0 && time.Since(l.flushed) > indexFlushInterval {
+	if len(l.out) == 0 && len(l.chunks) == 0 {
+		return
+	}
+	if time.Since(l.flushed) > indexFlushInterval {
 		l.flush()
+	} else if !l.armed {
+		// Reading may pause: what is confirmed gets into the index all the same.
+		l.armed = true
+		time.AfterFunc(indexFlushInterval, func() {
+			l.mu.Lock()
+			l.armed = false
+			l.flush()
+			l.mu.Unlock()
+		})
 	}
 }
 
