@@ -84,6 +84,10 @@ sql "$primary" "CREATE TABLE greeting AS SELECT 'hello from the primary'::text A
 kill "$load" 2>/dev/null || true
 wait "$load" 2>/dev/null || true
 load=''
+for _ in $(seq 600); do # what its sessions have begun, they end
+	[ "$(sql "$primary" "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'")" != 0 ] || break
+	sleep 0.1
+done
 target=$(sql "$primary" 'SELECT pg_current_wal_flush_lsn()')
 for i in $(seq 600); do
 	[ "$(sql "$standby" "SELECT coalesce(pg_last_wal_replay_lsn() >= '$target', false)")" != t ] || break

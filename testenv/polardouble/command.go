@@ -23,7 +23,11 @@ func parseBackup(sql string, major int) (backupCommand, bool) {
 	if len(rest) < len(name) || !strings.EqualFold(rest[:len(name)], name) {
 		return backupCommand{}, false
 	}
-	rest = strings.TrimSpace(strings.TrimSuffix(rest[len(name):], ";"))
+	rest = rest[len(name):]
+	if rest != "" && !strings.ContainsRune(" \t\n(;", rune(rest[0])) {
+		return backupCommand{}, false
+	}
+	rest = strings.TrimSpace(strings.TrimSuffix(rest, ";"))
 	c := backupCommand{sql: sql, target: "client"}
 	if major == 11 {
 		for _, w := range words(rest) {
