@@ -13,3 +13,6 @@ func (c *Client) Kept(ctx context.Context, id string) (time.Duration, error) {
 	}
 	return s.CachedInfo().Config.MaxAge, nil
 }
+
+// Connected reports whether there is a connection to a NATS server at this moment. A lost one is made again by itself.
+func (c *Client) Connected() bool { return c.nc.IsConnected() }
