@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"polarcast/internal/cli/basebackup"
 	"polarcast/internal/dropin"
@@ -31,6 +34,7 @@ func options(o *basebackup.Options, u *ui) (dropin.Options, error) {
 		Connect:     func(ctx context.Context) (*postgres.Conn, error) { return postgres.Connect(ctx, cfg) },
 		Target:      target.Config{Format: target.Format(o.Format), Dir: o.Directory, SharedDir: o.PolarData, WALDir: o.WALDir},
 		Sync:        storage.SyncMethod(o.SyncMethod),
+		Files:       dropin.SourceOptions{Kind: o.Source, Read: o.Read, Jobs: o.Jobs, ConnectSQL: sqlConnection(o, u)},
 		Settings:    node.Settings{Kind: node.Kind(o.NodeIs), WriteRecoveryConf: o.WriteRecoveryConf, Slot: o.Slot},
 		NoResume:    !o.Resume, NoClean: o.NoClean,
 		StatusInterval: o.StatusInterval,
@@ -120,12 +124,44 @@ func commandLine(o *basebackup.Options) string {
 	return strings.Join(args, " ")
 }
 
+// sqlConnection opens ordinary connections to the same server, for backup mode and for files.
+func sqlConnection(o *basebackup.Options, u *ui) func(context.Context) (*pgconn.PgConn, error) {
+	opts := connOptions(o, u)
+	opts.Replication = false
+	cfg := sync.OnceValues(func() (*postgres.Config, error) { return postgres.ParseConfig(opts) })
+	return func(ctx context.Context) (*pgconn.PgConn, error) {
+		c, err := cfg()
+		if err != nil {
+			return nil, err
+		}
+		return postgres.ConnectSQL(ctx, c)
+	}
+}
+
+// askOnce asks a person for the password once, however many configurations of connections there are.
+func askOnce(ask func(string) (string, error)) func(string) (string, error) {
+	return func(text string) (string, error) {
+		asked.Do(func() { typed, typedErr = ask(text) })
+		return typed, typedErr
+	}
+}
+
+var (
+	asked    sync.Once
+	typed    string
+	typedErr error
+)
+
 // connection reads where the server is, as libpq does.
 func connection(o *basebackup.Options, u *ui) (*postgres.Config, error) {
-	return postgres.ParseConfig(postgres.ConnOptions{
+	return postgres.ParseConfig(connOptions(o, u))
+}
+
+func connOptions(o *basebackup.Options, u *ui) postgres.ConnOptions {
+	return postgres.ConnOptions{
 		ConnString: o.ConnString, Host: o.Host, Port: o.Port, User: o.User,
 		NoPassword: o.Password == basebackup.PasswordNever, ForcePassword: o.Password == basebackup.PasswordForce,
-		Prompt: prompt, AppName: filepath.Base(o.ProgName), Replication: true,
+		Prompt: askOnce(prompt), AppName: filepath.Base(o.ProgName), Replication: true,
 		OnNotice: func(severity, message, detail, hint, _ string) { u.m.Notice(severity, message, detail, hint) },
-	})
+	}
 }

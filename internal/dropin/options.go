@@ -23,6 +23,8 @@ type Options struct {
 	Fingerprint string
 	// Connect opens a replication connection.
 	Connect func(ctx context.Context) (*postgres.Conn, error)
+	// Files says how the source is read when it is not by the base backup protocol.
+	Files SourceOptions
 	// Target is the destination. Dir is "-" for tar to standard output.
 	Target target.Config
 	Sync   storage.SyncMethod

@@ -26,18 +26,19 @@ var ErrChecksums = errors.New("checksum error occurred")
 
 // backup is one backup on its way.
 type backup struct {
-	o        Options
-	id       string
-	env      stages.Env
-	server   *pipeline.Server
-	client   *pipeline.Client
-	prepared messages.Prepared
-	made     bool // this run, or the one that it continues, created the directory
-	resumed  bool
-	storeDir string
-	started  time.Time
-	final    pipeline.State
-	phases   phases
+	o         Options
+	id        string
+	env       stages.Env
+	server    *pipeline.Server
+	client    *pipeline.Client
+	prepared  messages.Prepared
+	made      bool // this run, or the one that it continues, created the directory
+	resumed   bool
+	storeDir  string
+	sourceDir string // the source's data directory on this host
+	started   time.Time
+	final     pipeline.State
+	phases    phases
 }
 
 // Run makes the backup. Its error is what the user reads after "error: ".
@@ -82,7 +83,10 @@ func (r *backup) identify(ctx context.Context) error {
 		return err
 	}
 	r.o.UI.ServerVersion(r.prepared.ServerVersion)
-	return r.checkServer()
+	if err := r.checkServer(); err != nil {
+		return err
+	}
+	return r.chooseSource(ctx)
 }
 
 // modes returns the modes of files and directories, as the source has them.

@@ -33,6 +33,9 @@ func (r *backup) stages(ctx context.Context) error {
 		"storage": storage.New(st),
 		"node":    node.New(node.Config{Env: r.env, Storage: st, Settings: o.Settings, KeepMarker: true, OnPhase: r.phase}),
 	}
+	if err := r.filesStages(ctx, parts); err != nil {
+		return err
+	}
 	var g run.Group
 	for _, p := range parts {
 		ctx, cancel := context.WithCancel(ctx)

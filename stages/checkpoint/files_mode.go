@@ -137,3 +137,31 @@ func userSpaces(ctx context.Context, conn *pgconn.PgConn) ([]messages.Tablespace
 	}
 	return out, nil
 }
+
+// MayHoldBackupMode returns nil when the connection's role may enter and leave backup mode, else an error that names what has to be granted.
+func MayHoldBackupMode(ctx context.Context, conn *pgconn.PgConn, version int) error {
+	start, stop := postgres.BackupFunctions(version)
+	functions := []string{start + "(text,boolean)", stop + "(boolean)"}
+	if postgres.HasExclusiveBackup(version) {
+		functions = []string{start + "(text,boolean,boolean)", stop + "(boolean,boolean)"}
+	}
+	var missing []string
+	for _, f := range functions {
+		rows, err := query(ctx, conn, "SELECT pg_catalog.has_function_privilege('pg_catalog."+f+"', 'EXECUTE'), pg_catalog.quote_ident(current_user)")
+		if err != nil {
+			return err
+		}
+		if string(rows[0][0]) == "t" {
+			continue
+		}
+		missing = append(missing, f)
+		if len(missing) == len(functions) {
+			return fmt.Errorf("role %s may not hold backup mode; have a superuser run, in this database: GRANT EXECUTE ON FUNCTION %s TO %s",
+				rows[0][1], strings.Join(missing, ", "), rows[0][1])
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the role may not execute %s, which backup mode needs", strings.Join(missing, ", "))
+	}
+	return nil
+}
