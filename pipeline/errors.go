@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -61,7 +63,11 @@ func isPassing(err error) bool {
 	if errors.As(err, &api) {
 		return api.Code == 503 || api.Code == 500 || api.ErrorCode == codeStreamOffline
 	}
-	for _, e := range []error{nats.ErrDisconnected, nats.ErrTimeout, nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting, nats.ErrNoResponders,
+	var broken net.Error // a write that met the end of the connection before the library did
+	if errors.As(err, &broken) {
+		return true
+	}
+	for _, e := range []error{io.EOF, io.ErrClosedPipe, net.ErrClosed, nats.ErrDisconnected, nats.ErrTimeout, nats.ErrReconnectBufExceeded, nats.ErrConnectionReconnecting, nats.ErrNoResponders,
 		jetstream.ErrAsyncPublishTimeout, jetstream.ErrNoStreamResponse, jetstream.ErrNoHeartbeat, jetstream.ErrServerShutdown,
 		jetstream.ErrConsumerLeadershipChanged, jetstream.ErrInvalidJSAck, context.DeadlineExceeded, nats.ErrStaleConnection} {
 		if errors.Is(err, e) {

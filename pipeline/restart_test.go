@@ -111,10 +111,14 @@ func TestLogAndIndexGoOnAfterARestart(t *testing.T) {
 	defer cancel()
 	got := make(chan byte, 100)
 	go func() {
-		_ = c.Index(ctx, "b", 0, true, nil, func(_ uint64, _ Subject, data []byte) error {
+		err := c.Index(ctx, "b", 0, true, nil, func(_ uint64, _ Subject, data []byte) error {
 			got <- data[0]
 			return nil
 		})
+		if ctx.Err() == nil {
+			t.Errorf("the index ended: %v", err)
+		}
+		close(got)
 	}()
 	p := c.IndexPublisher("b")
 	waited := make(chan error, 1)
@@ -127,8 +131,13 @@ func TestLogAndIndexGoOnAfterARestart(t *testing.T) {
 		if err := p.Publish(ctx, SubjectParts, append(p.Buffer(), i), nil); err != nil {
 			t.Fatal(err)
 		}
-		if b := <-got; b != i {
-			t.Fatalf("index message %d came for %d", b, i)
+		select {
+		case b := <-got:
+			if b != i {
+				t.Fatalf("index message %d came for %d", b, i)
+			}
+		case <-ctx.Done():
+			t.Fatal(context.Cause(ctx))
 		}
 		ev := messages.NewEvent(messages.EventLimitChanged, messages.LimitChanged{Target: "last", BytesPerSecond: int64(i) + 1})
 		if err := c.Log("b").Append(ctx, "test", "me", ev); err != nil {
