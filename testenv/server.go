@@ -3,6 +3,7 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -113,7 +114,7 @@ func (s *Server) launch() error {
 	cmd.Stdout, cmd.Stderr = log, log
 	// SIGQUIT is an immediate shutdown: the postmaster takes its children with it.
 	cmd.SysProcAttr = sysProcAttr(syscall.SIGQUIT)
-	if err := cmd.Start(); err != nil {
+	if err := startCommand(cmd); err != nil {
 		return err
 	}
 	exited := make(chan struct{})
@@ -136,13 +137,11 @@ func (s *Server) waitReady() error {
 	deadline := time.Now().Add(startTimeout)
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		conn, err := pgx.Connect(ctx, s.ConnString())
+		err := s.answers(ctx)
+		cancel()
 		if err == nil {
-			conn.Close(ctx)
-			cancel()
 			return nil
 		}
-		cancel()
 		select {
 		case <-exited:
 			return fmt.Errorf("the server ended before it accepted connections: %v", s.state)
@@ -152,6 +151,23 @@ func (s *Server) waitReady() error {
 			return fmt.Errorf("no connection within %v: %w", startTimeout, err)
 		}
 	}
+}
+
+// answers says whether the server accepts connections, and that it is this one: another could have taken the port.
+func (s *Server) answers(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, s.ConnString())
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	var dir string
+	if err := conn.QueryRow(ctx, "SHOW data_directory").Scan(&dir); err != nil {
+		return err
+	}
+	if want, err := filepath.Abs(s.Data); err != nil || dir != want {
+		return fmt.Errorf("the server on port %d is that of %s, not %s", s.Port, dir, want)
+	}
+	return nil
 }
 
 // logTail is the last n bytes of the server's log.
@@ -172,12 +188,16 @@ func (s *Server) Log() string {
 	return string(log)
 }
 
-// freePort is a TCP port that nobody listened on a moment ago.
+// freePort is a TCP port that nobody listened on a moment ago, below the range from which the kernel takes ports for outgoing connections: there it
+// would not stay free while a server is down.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var err error
+	for range 200 {
+		port := 10240 + rand.IntN(32000-10240)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("no free TCP port: %w", err)
 }

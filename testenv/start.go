@@ -1,6 +1,7 @@
 package testenv
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,10 +25,29 @@ type Options struct {
 // Start makes and runs a new server of a major version. The test is skipped when its programs cannot be had.
 func Start(t testing.TB, major int, opts Options) *Server {
 	t.Helper()
-	s := newServer(t, Need(t, major))
-	s.initdb(opts)
-	s.Start()
+	s := Init(t, major, opts)
+	s.firstStart()
 	return s
+}
+
+// firstStart is Start; nobody knows the port yet, so that another may be tried when a process of another test took it meanwhile.
+func (s *Server) firstStart() {
+	s.t.Helper()
+	for range 3 {
+		err := s.TryStart()
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "Address already in use") {
+			s.t.Fatalf("PostgreSQL %d does not start: %v", s.Major, err)
+		}
+		port, perr := freePort()
+		if perr != nil {
+			s.t.Fatal(perr)
+		}
+		s.Port = port
+	}
+	s.Start()
 }
 
 // Init makes a server's directory and does not start it.
@@ -72,8 +92,14 @@ func (s *Server) initdb(opts Options) {
 	cmd.Env = s.programs.Env()
 	cmd.Dir = s.dir
 	cmd.SysProcAttr = sysProcAttr(syscall.SIGKILL)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		s.t.Fatalf("initdb of PostgreSQL %d: %v\n%s", s.Major, err, out)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := startCommand(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		s.t.Fatalf("initdb of PostgreSQL %d: %v\n%s", s.Major, err, out.String())
 	}
 	s.AppendConf(baseConf(s.Major))
 	s.AppendConf(opts.Conf)
