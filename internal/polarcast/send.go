@@ -48,6 +48,8 @@ type Sender struct {
 	Replicas int
 	// Retries is how often in a row a lost connection to the server is made again.
 	Retries int
+	// Tar sends in an order that targets of format tar can write.
+	Tar bool
 	// SpillDir receives temporary files; "" is the system's directory for them.
 	SpillDir string
 	Logger   *slog.Logger
@@ -149,6 +151,7 @@ func (s *Sender) request() messages.Requested {
 	if req.WALMethod == "stream" && req.Slot == "" && !req.NoSlot {
 		req.Slot, req.OwnSlot, req.CreateSlot = SlotName(s.Backup), true, true
 	}
+	req.Options.Tar = s.Tar
 	req.Keep, req.MaxLag = messages.Duration(s.Keep), s.MaxLag
 	req.Fingerprint = fingerprint(req)
 	return req

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"polarcast/internal/cli"
+	"polarcast/internal/cli/basebackup"
+	"polarcast/internal/polarcast"
+	"polarcast/stages/node"
+	"polarcast/stages/storage"
+	"polarcast/stages/target"
+)
+
+const receiveHelp = `
+Runs the stages storage and node of one target, on its host. Waits for the backup when it was not sent yet. Ends when the target is a node.
+With -R the connection options say how the new node reaches its primary.
+`
+
+func receiveCommand() *command {
+	return receiverCommand("receive", "receive a backup on the host of one target", receiveHelp, []string{polarcast.StageStorage, polarcast.StageNode})
+}
+
+func receiverCommand(name, short, long string, stages []string) *command {
+	makesNode := stages[len(stages)-1] == polarcast.StageNode
+	return &command{name: name, short: short, long: long, flags: func(fs *pflag.FlagSet) func(context.Context, *app, []string) error {
+		backup := fs.String("backup", "", "`ID` of the backup")
+		name_ := fs.String("target", "", "`NAME` of the target that this directory is")
+		groups := [][]forwarded{outputOptions}
+		if makesNode {
+			groups = append(groups, nodeOptions, connectionOptions)
+		}
+		parse := forward(fs, groups...)
+		return func(ctx context.Context, a *app, _ []string) error {
+			o, err := parse(name)
+			if err != nil {
+				return err
+			}
+			switch {
+			case *backup == "":
+				return a.usage("name the backup with --backup")
+			case *name_ == "":
+				return a.usage("name the target with --target")
+			}
+			r := &polarcast.Receiver{Backup: *backup, Stages: stages, Logger: a.logger}
+			if err := receiver(r, a, fs, o, *name_); err != nil {
+				return err
+			}
+			client, closeAll, err := a.connect(ctx, 0)
+			if err != nil {
+				return err
+			}
+			defer closeAll()
+			r.Client = client
+			return r.Run(ctx)
+		}
+	}}
+}
+
+// receiver takes the options of the target.
+func receiver(r *polarcast.Receiver, a *app, fs *pflag.FlagSet, o *basebackup.Options, name string) error {
+	r.Target = target.Config{Name: name, Format: target.Format(o.Format), Dir: o.Directory, SharedDir: o.PolarData, WALDir: o.WALDir}
+	for _, m := range o.Tablespaces {
+		r.Target.Tablespaces = append(r.Target.Tablespaces, target.Mapping{Old: m.Old, New: m.New})
+	}
+	r.Sync = storage.SyncMethod(o.SyncMethod)
+	if o.NoSync {
+		r.Sync = storage.SyncNone
+	}
+	if o.Format == basebackup.Tar {
+		r.Tar = &storage.TarOptions{Compression: tarCompression(o), Level: o.Compression.Level, Workers: o.Compression.Workers, Long: o.Compression.Long}
+	}
+	r.Settings = node.Settings{Kind: node.Kind(o.NodeIs), WriteRecoveryConf: o.WriteRecoveryConf, Slot: o.Slot}
+	if !o.WriteRecoveryConf {
+		return nil
+	}
+	if _, env := os.LookupEnv("PGHOST"); !env && !given(fs, connectionOptions) {
+		return cli.Errorf("-R needs to know how the new node reaches its primary: add -d CONNSTR, or -h and -p")
+	}
+	src, err := a.source(o)
+	if err != nil {
+		return err
+	}
+	r.Settings.ConnInfo = src.ConnInfo
+	return nil
+}
+
+// tarCompression is how archives are compressed here, "" for not at all.
+func tarCompression(o *basebackup.Options) string {
+	if c := o.Compression.Client(); c != "none" {
+		return c
+	}
+	return ""
+}
