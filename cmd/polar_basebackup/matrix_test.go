@@ -1,0 +1,60 @@
+package main_test
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"polarcast/testenv"
+)
+
+// Every major: a backup under load becomes a standby that catches up, and an independent primary.
+func TestEveryMajor(t *testing.T) {
+	testenv.EachMajor(t, func(t *testing.T, major int) {
+		s := testenv.Start(t, major, testenv.Options{Checksums: true})
+		s.LoadTPCB(4, 5000)
+		tpcb, ddl := s.StartTPCB(2), s.StartDDL(1)
+		tpcb.WaitCommitted(20)
+
+		standby, primary := newDir(t), newDir(t)
+		must(t, s, "-D", standby, "-R", "-Xs")
+		must(t, s, "-D", primary, "-Xf")
+		archives := newDir(t)
+		must(t, s, "-D", archives, "-Ft", "-z", "-Xs")
+		tpcb.WaitCommitted(20)
+		tpcb.Stop()
+		ddl.Stop()
+		verify(t, s, standby)
+		verify(t, s, primary)
+		clean(t, standby)
+		s.NoBackupLeft()
+
+		c := testenv.StartCopy(t, major, standby, testenv.AsIs, testenv.CopyOptions{})
+		c.Streaming()
+		c.CaughtUp(s)
+		testenv.SameData(t, c.TableChecksums(), s.TableChecksums())
+		for _, dir := range []string{primary, unpack(t, archives)} {
+			p := testenv.StartCopy(t, major, dir, testenv.Primary, testenv.CopyOptions{})
+			p.CheckTPCB()
+			p.Integrity()
+			p.Stop(testenv.Fast)
+		}
+	})
+}
+
+// unpack extracts the archives of a tar backup, as the documentation of pg_basebackup says.
+func unpack(t testing.TB, dir string) string {
+	t.Helper()
+	out := testenv.Dir(t)
+	for _, a := range []struct{ name, into string }{{"base.tar*", out}, {"pg_wal.tar*", filepath.Join(out, "pg_wal")}} {
+		found, _ := filepath.Glob(filepath.Join(dir, a.name))
+		if len(found) != 1 {
+			t.Fatalf("%s holds %d files %s", dir, len(found), a.name)
+		}
+		if b, err := exec.Command("tar", "-xf", found[0], "-C", a.into).CombinedOutput(); err != nil {
+			t.Fatalf("tar -xf %s: %v\n%s", found[0], err, b)
+		}
+	}
+	testenv.Own(t, out)
+	return out
+}
