@@ -1,0 +1,32 @@
+package main
+
+import (
+	"testing"
+
+	"polarcast/pipeline"
+)
+
+func TestThreeTargetsFromOneRead(t *testing.T) {
+	w := newWorld(t, 24, "")
+	want := w.pg.TableChecksums("postgres")
+	a := w.receive("nightly", "a")
+	a.WaitOutput("waiting for backup \"nightly\"")
+	send := w.send("nightly", "--target", "a,b", "--target", "c")
+	c := w.client()
+	w.until(c, "nightly", "a session", func(st pipeline.State) bool { return st.Session() != nil })
+	b := w.receive("nightly", "b")
+	cc := w.receive("nightly", "c")
+	w.done(send, a, b, cc)
+	st := w.state(c, "nightly")
+	_, down := w.link.Bytes()
+	read := st.Session().ReadDone.Bytes + st.WALCaptured.Bytes
+	t.Logf("%d bytes read, %d came from the server", read, down)
+	if down > read+read/10 {
+		t.Errorf("%d bytes came from the server for %d bytes of data: it was read more than once", down, read)
+	}
+	for _, target := range []string{"a", "b", "c"} {
+		w.same("nightly", target, want)
+	}
+	w.pg.NoBackupLeft()
+	w.nothingLeft("nightly", true)
+}
