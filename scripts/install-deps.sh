@@ -13,7 +13,7 @@ have_postgres() {
 	done
 	return 1
 }
-have_postgres || packages="$packages postgresql postgresql-contrib postgresql-client"
+have_postgres || packages="${packages:+$packages }postgresql postgresql-contrib postgresql-client"
 
 if ! command -v npm >/dev/null 2>&1; then
 	say "npm is not installed: only the PostgreSQL versions in /usr/lib/postgresql are tested (apt-get install npm)"

