@@ -1,16 +1,11 @@
 package stages
 
 import (
-	"crypto/rand"
-	"encoding/hex"
-	"fmt"
+	"context"
 	"log/slog"
-	"os"
 
 	"polarcast/messages"
 	"polarcast/pipeline"
-
-	"context"
 )
 
 // Env is what every stage needs to take part in one backup.
@@ -23,18 +18,6 @@ type Env struct {
 	Instance string
 	// Logger receives what a person who operates the stage wants to read. Never nil; see WithDefaults.
 	Logger *slog.Logger
-}
-
-// NewInstance returns a name for one running process: host, process id and four random bytes, so that a restarted process with a
-// recycled id is never mistaken for its predecessor.
-func NewInstance() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	var b [4]byte
-	_, _ = rand.Read(b[:]) // never fails on the supported platforms
-	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), hex.EncodeToString(b[:]))
 }
 
 // WithDefaults fills the fields that may be left out.

@@ -2,7 +2,6 @@ package stages
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"polarcast/pipeline"
@@ -12,17 +11,39 @@ import (
 const LeaseTTL = 10 * time.Second
 
 // ErrFenced ends a stage whose lease was taken over by another process.
-var ErrFenced = errors.New("another process has taken over this stage")
+var ErrFenced = pipeline.ErrFenced
 
-// WithLease returns a context that ends when the lease is lost, so that a stage that was believed dead does nothing more.
-func WithLease(ctx context.Context, l *pipeline.Lease) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
+// pollHolder is how often a waiting process looks whether the one that leads is dead.
+const pollHolder = 500 * time.Millisecond
+
+// Lead waits until this process leads a role of the backup. It takes over from a process that is silent for LeaseTTL, and at once from one that
+// ran on this machine and is not there any more.
+func Lead(ctx context.Context, env Env, role string) (*pipeline.Lease, error) {
+	lctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go bury(lctx, env, role)
+	return env.Client.Lease(ctx, env.Backup, role, env.Instance, LeaseTTL)
+}
+
+// bury ends the lease of a dead process, until ctx ends. Errors are left to the one that waits for the lease.
+func bury(ctx context.Context, env Env, role string) {
+	for {
 		select {
-		case <-l.Lost():
-			cancel(ErrFenced)
+		case <-time.After(pollHolder):
 		case <-ctx.Done():
+			return
 		}
-	}()
-	return ctx, func() { cancel(nil) }
+		holder, rev, err := env.Client.LeaseHolder(ctx, env.Backup, role)
+		if err != nil || holder == env.Instance || !Dead(holder) {
+			continue
+		}
+		env.Logger.Info("taking over from a process that is dead", "stage", role, "process", holder)
+		_ = env.Client.EndLease(ctx, env.Backup, role, rev)
+	}
+}
+
+// WithLease returns a context that ends with ErrFenced when the lease is lost, so that a stage that was believed dead does nothing more. Events
+// that it appends all the same are refused.
+func WithLease(ctx context.Context, l *pipeline.Lease) (context.Context, context.CancelFunc) {
+	return l.Context(ctx)
 }

@@ -55,7 +55,7 @@ func NewFiles(cfg FilesConfig) *Files {
 
 // Run returns nil when the backup is complete.
 func (f *Files) Run(ctx context.Context) error {
-	lease, err := f.cfg.Client.Lease(ctx, f.cfg.Backup, stageName, f.cfg.Instance, stages.LeaseTTL)
+	lease, err := stages.Lead(ctx, f.cfg.Env, stageName)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func New(cfg Config) *Stage {
 
 // Run returns nil when the backup is complete.
 func (s *Stage) Run(ctx context.Context) error {
-	lease, err := s.cfg.Client.Lease(ctx, s.cfg.Backup, stageName, s.cfg.Instance, stages.LeaseTTL)
+	lease, err := stages.Lead(ctx, s.cfg.Env, stageName)
 	if err != nil {
 		return err
 	}

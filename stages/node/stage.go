@@ -54,7 +54,7 @@ func (s *Stage) target() string { return s.cfg.Storage.Target.Name }
 
 // Run returns nil when the target is a node.
 func (s *Stage) Run(ctx context.Context) error {
-	lease, err := s.cfg.Client.Lease(ctx, s.cfg.Backup, stageName+"_"+s.target(), s.cfg.Instance, stages.LeaseTTL)
+	lease, err := stages.Lead(ctx, s.cfg.Env, stageName+"_"+s.target())
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func New(cfg Config) *Stage {
 
 // Run reads the source to its end. It returns nil when a session was read completely, by this process or by one before it.
 func (s *Stage) Run(ctx context.Context) error {
-	lease, err := s.cfg.Client.Lease(ctx, s.cfg.Backup, stageName, s.cfg.Instance, stages.LeaseTTL)
+	lease, err := stages.Lead(ctx, s.cfg.Env, stageName)
 	if err != nil {
 		return err
 	}

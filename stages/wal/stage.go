@@ -63,7 +63,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	if st.Requested.WALMethod != "stream" {
 		return nil
 	}
-	lease, err := s.cfg.Client.Lease(ctx, s.cfg.Backup, stageName, s.cfg.Instance, stages.LeaseTTL)
+	lease, err := stages.Lead(ctx, s.cfg.Env, stageName)
 	if err != nil {
 		return err
 	}
