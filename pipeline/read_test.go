@@ -1,0 +1,76 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+)
+
+func TestIndexIsReadInOrderFromAnywhere(t *testing.T) {
+	c := newClient(t)
+	createBackup(t, c, "b", StreamOptions{Targets: []string{"n1", "n2"}})
+	ctx := testContext(t)
+	p := c.IndexPublisher("b")
+	const n = 900 // more than one pull
+	add := func(i int) {
+		t.Helper()
+		subject := SubjectParts
+		switch i % 3 {
+		case 1:
+			subject = SubjectReceipts("n1")
+		case 2:
+			subject = SubjectReceipts("n2")
+		}
+		if err := p.Publish(ctx, subject, fmt.Appendf(p.Buffer(), "%d", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		add(i)
+	}
+	flush(t, p)
+	for _, x := range []struct {
+		from    uint64
+		targets []string
+		want    int
+	}{{0, nil, n / 3}, {1, nil, n / 3}, {0, []string{"n1"}, 2 * n / 3}, {0, []string{"n1", "n2"}, n}, {n - 2, []string{"n1", "n2"}, 3}, {n - 1, nil, 0}, {n + 1, nil, 0}} {
+		got, last := 0, uint64(0)
+		err := c.Index(ctx, "b", x.from, false, x.targets, func(seq uint64, subject Subject, data []byte) error {
+			if seq <= last || seq < x.from || string(data) != fmt.Sprint(seq-1) {
+				t.Errorf("position %d has %q, after %d", seq, data, last)
+			}
+			if want := seq%3 != 1; subject.IsReceipts() != want {
+				t.Errorf("position %d is %s", seq, subject)
+			}
+			got, last = got+1, seq
+			return nil
+		})
+		if err != nil || got != x.want {
+			t.Errorf("from %d with %v: %d messages, want %d: %v", x.from, x.targets, got, x.want, err)
+		}
+	}
+	// Following: what was there, then what comes, until fn has enough.
+	enough := errors.New("enough")
+	got := 0
+	err := c.Index(ctx, "b", n-2, true, []string{"n1", "n2"}, func(seq uint64, _ Subject, _ []byte) error {
+		if got++; seq == n {
+			add(n)
+		}
+		if seq == n+1 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) || got != 4 {
+		t.Errorf("%d messages, %v", got, err)
+	}
+	fctx, cancel := context.WithCancelCause(ctx)
+	err = c.Index(fctx, "b", 0, true, nil, func(uint64, Subject, []byte) error { cancel(enough); return nil })
+	if !errors.Is(err, enough) {
+		t.Errorf("a read that was stopped ended with %v", err)
+	}
+	if err := c.Index(ctx, "nothing", 0, false, nil, nil); !errors.Is(err, ErrNoStream) {
+		t.Errorf("no such backup: %v", err)
+	}
+}
