@@ -34,6 +34,11 @@ type BackupOptions struct {
 	ServerCompression   string `json:"server_compression,omitempty"` // METHOD[:DETAIL]
 	ServerTarget        string `json:"server_target,omitempty"`      // TARGET[:DETAIL]
 	Tar                 bool   `json:"tar,omitempty"`
+	// Local says how much of the local tree of a PolarDB in shared-storage mode is taken: "" all of it, "config" what a node cannot be made
+	// without, "none" only what the shared tree cannot be recovered without.
+	Local string `json:"local,omitempty"`
+	// NoShared leaves the shared tree out: the node shares the source's storage.
+	NoShared bool `json:"no_shared,omitempty"`
 }
 
 // Prepared says what the source is.

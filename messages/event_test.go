@@ -17,7 +17,7 @@ func goldenEvents() map[EventType]any {
 	return map[EventType]any{
 		EventRequested: &Requested{Label: "nightly", Command: "polar_basebackup -D /data", Source: "files", Read: "path", Targets: []string{"a", "b"},
 			Options: BackupOptions{Checkpoint: "fast", MaxRate: 65536, Manifest: "yes", ManifestChecksums: "SHA256", VerifyChecksums: true,
-				EstimateSize: true, IncrementalManifest: true, ServerCompression: "lz4:1", ServerTarget: "server:/backup", Tar: true},
+				EstimateSize: true, IncrementalManifest: true, ServerCompression: "lz4:1", ServerTarget: "server:/backup", Tar: true, Local: "config", NoShared: true},
 			WALMethod: "stream", Slot: "polarcast_a", CreateSlot: true, OwnSlot: true, NoSlot: true, Stitch: true, Codec: "zstd:3", ChunkSize: ChunkSize,
 			Keep: Duration(90*time.Minute + 500*time.Millisecond), MaxLag: 1 << 34, Fingerprint: "5e1f"},
 		EventPrepared: &Prepared{SystemID: "7573312345678901234", ServerVersion: 150018, VersionString: "15.18", Timeline: 3, WALSegmentSize: 1 << 24,

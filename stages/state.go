@@ -16,6 +16,11 @@ func FileModes(st pipeline.State) (file, dir fs.FileMode) {
 	return 0o600, 0o700
 }
 
+// SharedStorage reports whether the source keeps its data on PolarDB's shared storage, so that a backup of it has two trees.
+func SharedStorage(st pipeline.State) bool {
+	return st.Prepared != nil && st.Prepared.Polar != nil && st.Prepared.Polar.SharedStorage
+}
+
 // Missing returns the ranges that the auditors of the targets found lost.
 func Missing(st pipeline.State) []messages.MissingRange {
 	var all []messages.MissingRange

@@ -16,6 +16,9 @@ type manifestCheck struct {
 	present bool
 	files   int64
 	reader  *postgres.ManifestReader
+	info    *postgres.ManifestInfo // when it is read to its end
+	split   *manifests             // of PolarDB's trees; nil for a source with one tree
+	skipped map[string]bool        // files of the local tree that were left out
 
 	mu   sync.Mutex
 	sums map[uint64]fileSum
@@ -29,14 +32,14 @@ type fileSum struct {
 }
 
 func newManifestCheck(algorithm string) *manifestCheck {
-	c := &manifestCheck{sums: map[uint64]fileSum{}}
+	c := &manifestCheck{sums: map[uint64]fileSum{}, skipped: map[string]bool{}}
 	c.reader = postgres.NewManifestReader(c.file)
 	return c
 }
 
 // sealed is called by the feed for every file that was read.
 func (c *manifestCheck) sealed(s feed.Sealed) error {
-	if s.Path == "backup_manifest" {
+	if s.Path == manifestName {
 		return nil
 	}
 	// WAL that comes with the files is not in the manifest, its archive status is.
@@ -47,6 +50,30 @@ func (c *manifestCheck) sealed(s feed.Sealed) error {
 	c.mu.Lock()
 	c.sums[messages.PathKey(s.Tree, s.Path)] = v
 	c.mu.Unlock()
+	return nil
+}
+
+// leftOut notes a file of the local tree that the server sends and lists, but that is not taken.
+func (c *manifestCheck) leftOut(path string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.skipped[path] = true
+}
+
+// publish ends the server's manifest and puts those of the trees in its place.
+func (c *manifestCheck) publish(fd *feed.Feed) error {
+	if err := c.close(); err != nil {
+		return err
+	}
+	return c.split.publish(fd, c.info.WALRanges)
+}
+
+func (c *manifestCheck) close() (err error) {
+	if c.info == nil {
+		if c.info, err = c.reader.Close(); err != nil {
+			return fmt.Errorf("the server's backup manifest: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -71,6 +98,13 @@ func (c *manifestCheck) file(m *postgres.ManifestFile) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// PolarDB lists the files of both trees without saying which tree they are in, so some names come twice: either may match.
+	if c.skipped[m.Path] { // the local tree's files are listed before those of the shared one
+		delete(c.skipped, m.Path)
+		return nil
+	}
+	if own, ok := statusName(m.Path); ok {
+		m.Path = own
+	}
 	var first error
 	for _, t := range []messages.Tree{messages.TreeLocal, messages.TreeShared} {
 		key := messages.PathKey(t, m.Path)
@@ -86,7 +120,7 @@ func (c *manifestCheck) file(m *postgres.ManifestFile) error {
 		}
 		delete(c.sums, key)
 		c.files++
-		return nil
+		return c.split.add(t, m)
 	}
 	if first != nil {
 		return first
@@ -127,8 +161,8 @@ func (c *manifestCheck) finish() error {
 	if !c.present {
 		return nil
 	}
-	if _, err := c.reader.Close(); err != nil {
-		return fmt.Errorf("the server's backup manifest: %w", err)
+	if err := c.close(); err != nil {
+		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

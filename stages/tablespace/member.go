@@ -2,7 +2,6 @@ package tablespace
 
 import (
 	"fmt"
-	"strings"
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
@@ -15,16 +14,15 @@ func (r *reader) Header(h *postgres.TarHeader) error {
 		r.skip = true
 		return nil
 	}
+	name := h.Name
 	if h.Unsafe != nil {
-		if strings.Contains(h.RawName, "/archive_status/") {
-			// PolarDB 15 names the archive status of fetched WAL by its place on the source: file-dio:///…/pg_wal/archive_status/….done, or an
-			// absolute path on PFS. It says nothing that a new node needs.
-			r.skip = true
-			return nil
+		own, ok := statusName(h.RawName)
+		if !ok || r.tree != messages.TreeShared {
+			return fmt.Errorf("the server sent a file named %q, which does not stay inside of the data directory: %w", h.RawName, h.Unsafe)
 		}
-		return fmt.Errorf("the server sent a file named %q, which does not stay inside of the data directory: %w", h.RawName, h.Unsafe)
+		name = own
 	}
-	path := r.prefix + h.Name
+	path := r.prefix + name
 	if err := messages.ValidPath(path); err != nil {
 		return fmt.Errorf("the server sent a file named %q: %w", h.RawName, err)
 	}
@@ -33,8 +31,15 @@ func (r *reader) Header(h *postgres.TarHeader) error {
 	if r.tree == messages.TreeShared || (r.shared && rec.Mode == 0o777) {
 		rec.Mode = 0 // PFS shows every file as 0777: the target's own modes are right
 	}
+	if r.tree == messages.TreeLocal && r.prefix == "" && !r.kept(h.Type, path) {
+		r.skip = true
+		return nil
+	}
 	switch h.Type {
 	case postgres.TarDirectory:
+		if err := r.databaseDir(path); err != nil {
+			return err
+		}
 		rec.Kind = messages.KindDirectory
 		r.prior.Seen(rec.Tree, rec.Path)
 		r.skip = true
@@ -48,6 +53,33 @@ func (r *reader) Header(h *postgres.TarHeader) error {
 		return r.feed.StartFile(rec, h.Size)
 	}
 	return fmt.Errorf("the server sent %q as a member of type %q, which a base backup does not have", h.Name, string(h.Type))
+}
+
+// kept reports whether a member of the local tree is taken. What is left out is told to the check, since the server's manifest lists it.
+func (r *reader) kept(typ postgres.TarType, path string) bool {
+	if typ == postgres.TarDirectory {
+		return r.part.keepDir(path)
+	}
+	if r.part.keep(path) {
+		return true
+	}
+	if typ == postgres.TarRegular {
+		r.check.leftOut(path)
+	}
+	return false
+}
+
+// databaseDir makes an empty directory in the local tree for a database of the shared tree: a node refuses to open a database without it.
+func (r *reader) databaseDir(path string) error {
+	if r.tree != messages.TreeShared || r.part.local != LocalConfig || !databaseDir.MatchString(path) {
+		return nil
+	}
+	return r.localDir(path)
+}
+
+func (r *reader) localDir(path string) error {
+	r.prior.Seen(messages.TreeLocal, path)
+	return r.feed.Put(messages.Record{Kind: messages.KindDirectory, Tree: messages.TreeLocal, Path: path})
 }
 
 // Data adds bytes of the current member.

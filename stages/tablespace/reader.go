@@ -12,12 +12,16 @@ import (
 	"polarcast/stages/feed"
 )
 
+// manifestName is the name of a manifest in its tree.
+const manifestName = "backup_manifest"
+
 // reader cuts the archives of BASE_BACKUP into files.
 type reader struct {
 	feed   *feed.Feed
 	prior  *feed.Prior
 	shared bool // the source is PolarDB
 	check  *manifestCheck
+	part   part
 
 	tree   messages.Tree
 	prefix string // of member names in this archive
@@ -47,6 +51,9 @@ func (r *reader) at(name string) {
 	r.file = name
 	r.mu.Unlock()
 }
+
+// errLocalOnly ends the reading where the shared tree begins, when the node does not need it.
+var errLocalOnly = errors.New("the local tree is read")
 
 // all reads archives and manifest.
 func (r *reader) all(bb *postgres.BaseBackup) error {
@@ -85,6 +92,16 @@ func (r *reader) archive(bb *postgres.BaseBackup, it postgres.Item) error {
 			r.prefix = fmt.Sprintf("pg_tblspc/%d/", t.OID)
 		case t.Shared:
 			r.tree = messages.TreeShared
+		}
+	}
+	if r.part.noShared && r.tree == messages.TreeShared {
+		return errLocalOnly
+	}
+	if r.part.local == LocalConfig && r.tree == messages.TreeLocal && r.prefix == "" {
+		for _, dir := range skeleton {
+			if err := r.localDir(dir); err != nil {
+				return err
+			}
 		}
 	}
 	tr := postgres.NewTarReader(r)
@@ -134,8 +151,12 @@ func (r *reader) manifest(bb *postgres.BaseBackup) error {
 	if err := r.feed.Settle(); err != nil {
 		return err
 	}
-	if err := r.feed.StartFile(messages.Record{Path: "backup_manifest", Mode: 0o600}, -1); err != nil {
-		return err
+	// With two trees there are two manifests, which are made from this one.
+	whole := r.check.split == nil
+	if whole {
+		if err := r.feed.StartFile(messages.Record{Path: manifestName, Mode: 0o600}, -1); err != nil {
+			return err
+		}
 	}
 	for {
 		it, err := bb.Next()
@@ -150,11 +171,16 @@ func (r *reader) manifest(bb *postgres.BaseBackup) error {
 			if err := r.check.feed(it.Data); err != nil {
 				return err
 			}
-			if err := r.feed.Write(it.Data); err != nil {
-				return err
+			if whole {
+				if err := r.feed.Write(it.Data); err != nil {
+					return err
+				}
 			}
 		case postgres.ItemArchiveEnd:
-			return r.feed.EndFile()
+			if whole {
+				return r.feed.EndFile()
+			}
+			return r.check.publish(r.feed)
 		}
 	}
 }

@@ -123,6 +123,15 @@ func BaseBackupOptions(st pipeline.State) postgres.BaseBackupOptions {
 // read moves the whole answer of the server into the pipeline.
 func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postgres.BaseBackup, prior *feed.Prior) error {
 	check := newManifestCheck(st.Requested.Options.ManifestChecksums)
+	part := newPart(st.Requested.Options)
+	if stages.SharedStorage(st) {
+		split, err := newManifests(s.cfg.SpillDir, st)
+		if err != nil {
+			return err
+		}
+		defer split.Close()
+		check.split = split
+	}
 	codec, level := messages.ParseCodec(st.Requested.Codec)
 	fd, err := feed.New(ctx, feed.Config{
 		Client: s.cfg.Client, Backup: s.cfg.Backup, Session: n, Subject: pipeline.SubjectData, Codec: codec, Level: level,
@@ -132,10 +141,14 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postg
 	if err != nil {
 		return err
 	}
-	r := &reader{feed: fd, prior: prior, shared: st.Prepared.Polar != nil, check: check}
+	r := &reader{feed: fd, prior: prior, shared: st.Prepared.Polar != nil, check: check, part: part}
 	stop := s.report(ctx, r, bb)
 	defer stop()
-	if err := r.all(bb); err != nil {
+	err = r.all(bb)
+	if errors.Is(err, errLocalOnly) {
+		return s.close(ctx, fd, prior, messages.ReadDone{Session: n, EndLSN: messages.LSN(bb.StartLSN), EndTimeline: bb.StartTimeline})
+	}
+	if err != nil {
 		fd.Abort(err)
 		return err
 	}
@@ -153,7 +166,12 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postg
 	if badSums {
 		done.ChecksumFailures = 1
 	}
-	err = prior.Gone(func(t messages.Tree, path string) error {
+	return s.close(ctx, fd, prior, done)
+}
+
+// close publishes what an earlier session had and this one has not, the end, and the result.
+func (s *Stage) close(ctx context.Context, fd *feed.Feed, prior *feed.Prior, done messages.ReadDone) error {
+	err := prior.Gone(func(t messages.Tree, path string) error {
 		done.Removed++
 		return fd.Put(messages.Record{Kind: messages.KindRemove, Tree: t, Path: path})
 	})
@@ -171,7 +189,7 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postg
 	}
 	done.Files, done.Bytes, done.SentBytes, done.Chunks = tot.Files, tot.ReadBytes, tot.SentBytes, tot.Chunks
 	done.UnchangedBytes, done.IndexSeq, done.ChunkSeq = tot.UnchangedByte, tot.IndexSeq, tot.ChunkSeq
-	if err := s.cfg.Append(ctx, stageName, messages.EventFilesSealed, messages.FilesSealed{Session: n, Count: tot.Sealed, Bytes: tot.SealedSize,
+	if err := s.cfg.Append(ctx, stageName, messages.EventFilesSealed, messages.FilesSealed{Session: done.Session, Count: tot.Sealed, Bytes: tot.SealedSize,
 		Digest: fmt.Sprintf("%x", tot.SealDigest), IndexSeq: tot.IndexSeq}); err != nil {
 		return err
 	}
