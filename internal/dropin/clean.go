@@ -57,7 +57,7 @@ func (r *backup) clean(opened *messages.TargetOpened) error {
 	notMain := func(d string) bool { return d == dir }
 	ev.Created = slices.DeleteFunc(slices.Clone(ev.Created), notMain)
 	ev.Emptied = slices.DeleteFunc(slices.Clone(ev.Emptied), notMain)
-	if err := target.Clean(&ev); err != nil {
+	if err := target.Clean(&ev, r.o.Target.SharedFS); err != nil {
 		return err
 	}
 	if r.made {

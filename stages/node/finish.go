@@ -23,6 +23,7 @@ func (s *Stage) finish(ctx context.Context, st pipeline.State) error {
 	if err != nil {
 		return err
 	}
+	defer l.Close()
 	if l.Config().Format == target.Plain {
 		if err := s.finishPlain(ctx, st, l); err != nil {
 			return err

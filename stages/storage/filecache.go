@@ -52,6 +52,9 @@ func (c *fileCache) get(b *Batch, at target.Place) (*handle, error) {
 		if err != nil {
 			return nil, err
 		}
+		if at.FS.Info().Kind == pfs.KindPFS {
+			f = joinWrites(f)
+		}
 		h = &handle{at: at, f: f, cached: true}
 		if created {
 			b.dirs[dirKey{at.FS, path.Dir(at.Path)}] = struct{}{}

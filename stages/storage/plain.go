@@ -150,9 +150,7 @@ func (p *plain) directory(b *Batch, r *messages.Record, at target.Place) error {
 func (p *plain) symlink(b *Batch, r *messages.Record, at target.Place) error {
 	to := string(r.Payload)
 	if oid, ok := strings.CutPrefix(r.Path, "pg_tblspc/"); ok {
-		if loc, known := p.layout.Spaces()[oid]; known {
-			to = loc
-		}
+		to = p.layout.Link(oid, to)
 	}
 	if err := pfs.MkdirAll(at.FS, path.Dir(at.Path), p.files.dirMode); err != nil {
 		return fmt.Errorf("could not create directory \"%s\": %w", path.Dir(at.Path), unwrap(err))
@@ -191,5 +189,12 @@ func (p *plain) remove(b *Batch, at target.Place) error {
 // Commit synchronises the files and directories of a batch.
 func (p *plain) Commit(ctx context.Context, b *Batch) error {
 	defer p.files.release(b)
+	for h := range b.files {
+		if j, ok := h.f.(*joinedFile); ok {
+			if err := j.Flush(); err != nil {
+				return fmt.Errorf("could not write to file \"%s\": %w", h.at.Path, unwrap(err))
+			}
+		}
+	}
 	return syncBatch(ctx, p.sync, b)
 }

@@ -44,7 +44,8 @@ type Config struct {
 	NewSink func(*target.Layout) (Sink, error)
 	// Throttle, when set, is told the size of every message in bytes before it is applied, and holds it back to keep a rate.
 	Throttle func(ctx context.Context, bytes int) error
-	// Mount, when set, is called once with the shared tree's configuration before the first write, and returns its file system.
+	// Mount, when set, attaches the disk of the shared tree before the first write, unless Target.SharedFS is there. Each layout that it is
+	// called for gives its file system back when it is closed.
 	Mount func(context.Context) (pfs.FS, error)
 }
 
@@ -103,6 +104,7 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	defer layout.Close()
 	defer sink.Close()
 	cons, err := s.cfg.Client.Consumer(ctx, s.cfg.Backup, s.cfg.Target.Name, pipeline.ConsumerOptions{MaxBytesInFlight: s.cfg.MaxBytesInFlight})
 	if err != nil {
@@ -149,7 +151,10 @@ func (s *Stage) open(ctx context.Context, st pipeline.State) (*target.Layout, Si
 	}
 	if s.cfg.NewSink != nil {
 		sink, err := s.cfg.NewSink(layout)
-		return layout, sink, err
+		return layout, sink, errors.Join(err, closeOn(err, layout))
+	}
+	if err := s.checkSpace(st, layout); err != nil {
+		return nil, nil, errors.Join(err, layout.Close())
 	}
 	return layout, newPlain(layout, s.cfg.Sync), nil
 }
@@ -158,13 +163,35 @@ func (s *Stage) open(ctx context.Context, st pipeline.State) (*target.Layout, Si
 func OpenLayout(ctx context.Context, cfg Config, st pipeline.State) (*target.Layout, error) {
 	tc := cfg.Target
 	tc.FileMode, tc.DirMode = stages.FileModes(st)
-	shared := st.Prepared.Polar != nil && st.Prepared.Polar.SharedStorage
+	shared := stages.SharedStorage(st) && !st.Requested.Options.NoShared
+	var mounted pfs.FS
+	if shared && tc.SharedFS == nil && cfg.Mount != nil {
+		var err error
+		if mounted, err = cfg.Mount(ctx); err != nil {
+			return nil, err
+		}
+		tc.SharedFS = mounted
+	}
 	layout, err := target.NewLayout(tc, shared, st.Session().Started.Tablespaces)
 	if err != nil {
+		if mounted != nil {
+			err = errors.Join(err, mounted.Close())
+		}
 		return nil, err
 	}
+	layout.Attach(mounted)
 	if tc.Dir == "" || tc.Dir == "-" {
 		return layout, nil
 	}
-	return layout, layout.Open(ctx, cfg.Env)
+	if err := layout.Open(ctx, cfg.Env); err != nil {
+		return nil, errors.Join(err, layout.Close())
+	}
+	return layout, nil
+}
+
+func closeOn(err error, l *target.Layout) error {
+	if err == nil {
+		return nil
+	}
+	return l.Close()
 }

@@ -66,6 +66,7 @@ type Layout struct {
 	walDir    string
 	walFS     pfs.FS
 	spaces    map[string]string // oid → location
+	attached  pfs.FS            // given back by Close
 }
 
 // NewLayout returns the layout of a target. shared says that the source has a shared tree; spaces are its user tablespaces.
@@ -128,6 +129,26 @@ func MapLocation(ms []Mapping, location string) string {
 	return location
 }
 
+// Link returns where the link of a user tablespace leads in the target. PolarDB 15 in shared-storage mode sends the link and no location:
+// the tablespace's files are in the shared tree, and the link's directory holds none.
+func (l *Layout) Link(oid, source string) string {
+	if loc, ok := l.spaces[oid]; ok {
+		return loc
+	}
+	return MapLocation(l.cfg.Tablespaces, source)
+}
+
+// Attach makes Close give back a file system that was mounted for this layout.
+func (l *Layout) Attach(f pfs.FS) { l.attached = f }
+
+// Close gives back what was mounted for the layout.
+func (l *Layout) Close() error {
+	if l.attached == nil {
+		return nil
+	}
+	return l.attached.Close()
+}
+
 // Config returns the target's configuration with its defaults filled in.
 func (l *Layout) Config() Config { return l.cfg }
 
@@ -158,8 +179,11 @@ func (l *Layout) Resolve(t messages.Tree, p string) (Place, error) {
 		if l.sharedDir == "" {
 			return Place{}, fmt.Errorf("the source sent %q of a shared tree, but it did not say that it has one", p)
 		}
-		if p == controlFile {
+		switch p {
+		case controlFile:
 			p = ControlPending
+		case manifestFile:
+			p = ManifestPending
 		}
 		return Place{l.shared, l.sharedDir + "/" + p}, nil
 	}
