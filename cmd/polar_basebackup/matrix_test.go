@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -17,7 +18,7 @@ func TestEveryMajor(t *testing.T) {
 		tpcb.WaitCommitted(20)
 
 		standby, primary := newDir(t), newDir(t)
-		must(t, s, "-D", standby, "-R", "-Xs")
+		must(t, s, "-D", standby, "-R", "-Xs", "-C", "-S", "standby1") // the slot keeps WAL for the standby
 		must(t, s, "-D", primary, "-Xf")
 		archives := newDir(t)
 		must(t, s, "-D", archives, "-Ft", "-z", "-Xs")
@@ -27,7 +28,7 @@ func TestEveryMajor(t *testing.T) {
 		verify(t, s, standby)
 		verify(t, s, primary)
 		clean(t, standby)
-		s.NoBackupLeft()
+		s.NoBackupLeft("standby1")
 
 		c := testenv.StartCopy(t, major, standby, testenv.AsIs, testenv.CopyOptions{})
 		c.Streaming()
@@ -46,6 +47,9 @@ func TestEveryMajor(t *testing.T) {
 func unpack(t testing.TB, dir string) string {
 	t.Helper()
 	out := testenv.Dir(t)
+	if err := os.Chmod(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, a := range []struct{ name, into string }{{"base.tar*", out}, {"pg_wal.tar*", filepath.Join(out, "pg_wal")}} {
 		found, _ := filepath.Glob(filepath.Join(dir, a.name))
 		if len(found) != 1 {
