@@ -1,8 +1,12 @@
 package testenv
 
 import (
+	"context"
 	"strconv"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 )
 
 func TestEveryMajorStartsAndComesBackAfterAKill(t *testing.T) {
@@ -29,4 +33,18 @@ func TestEveryMajorStartsAndComesBackAfterAKill(t *testing.T) {
 		}
 		s.Restart(Fast)
 	})
+}
+
+func TestTLS(t *testing.T) {
+	s := Start(t, 15, Options{})
+	root := s.EnableTLS()
+	conn, err := pgx.Connect(context.Background(), strings.Replace(s.ConnString(), "sslmode=disable", "sslmode=verify-full sslrootcert="+root, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	var on bool
+	if err := conn.QueryRow(context.Background(), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").Scan(&on); err != nil || !on {
+		t.Errorf("TLS is %v, %v", on, err)
+	}
 }

@@ -1,0 +1,59 @@
+package polardouble
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"polarcast/testenv"
+)
+
+// TestPolarBasebackupMakesNodesThatStart runs this project's own program against the double, under a write load, and starts what it made.
+func TestPolarBasebackupMakesNodesThatStart(t *testing.T) {
+	program := testenv.Binary(t, "polar_basebackup")
+	for _, major := range []int{11, 15} {
+		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			s := testenv.Start(t, major, testenv.Options{Checksums: true})
+			s.LoadTPCB(1, 1000)
+			load := s.StartTPCB(1)
+			load.WaitCommitted(10)
+			for _, c := range []struct {
+				name, wal string
+				opts      Options
+			}{
+				{"local stream", "stream", Options{}},
+				{"PFS fetch", "fetch", Options{PFS: true}},
+				{"cut and continued", "stream", Options{Faults: Faults{CutAfter: 12 << 20}}},
+			} {
+				t.Run(c.name, func(t *testing.T) { copyAndStart(t, program, s, c.wal, c.opts) })
+			}
+			load.Stop()
+		})
+	}
+}
+
+func copyAndStart(t *testing.T, program string, s *testenv.Server, wal string, opts Options) {
+	d := Start(t, s, opts)
+	dir := testenv.Dir(t)
+	local, shared := filepath.Join(dir, "local"), filepath.Join(dir, "shared")
+	run := func() *testenv.Process {
+		p := testenv.Run(t, testenv.ProcessOptions{}, program,
+			"-D", local, "--polardata", shared, "-d", d.ConnString(), "-X", wal, "-c", "fast", "-v")
+		p.NoSurvivors()
+		return p
+	}
+	p := run()
+	if opts.Faults.CutAfter > 0 && p.ExitCode() != 0 {
+		// The new session starts in a later segment: what was captured of the earlier ones belongs to nothing any more.
+		s.Exec("SELECT pg_switch_wal()", "SELECT txid_current()", "SELECT pg_switch_wal()")
+		p = run()
+	}
+	if p.ExitCode() != 0 {
+		t.Fatalf("exit code %d: %s", p.ExitCode(), p.Stderr())
+	}
+	s.NoBackupLeft()
+	Merge(t, local, shared, filepath.Join(dir, "merged"))
+	node := testenv.StartCopy(t, s.Major, filepath.Join(dir, "merged"), testenv.Primary, testenv.CopyOptions{})
+	node.CheckTPCB()
+	node.Integrity()
+}
