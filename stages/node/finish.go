@@ -25,14 +25,25 @@ func (s *Stage) finish(ctx context.Context, st pipeline.State) error {
 	}
 	defer l.Close()
 	if l.Config().Format == target.Plain {
-		if err := s.finishPlain(ctx, st, l); err != nil {
+		if err := s.finishPlain(st, l); err != nil {
 			return err
 		}
 	} else if err := s.finishTar(l); err != nil {
 		return err
 	}
+	start := s.cfg.Settings.Start && l.Config().Format == target.Plain
+	if start {
+		if err := s.cfg.Settings.start(ctx, st, l, s.phase); err != nil {
+			return err
+		}
+	}
+	if !s.cfg.KeepMarker && l.Config().Format == target.Plain {
+		if err := target.Unmark(l.Dir()); err != nil {
+			return err
+		}
+	}
 	return s.cfg.AppendIf(ctx, stageName, messages.EventNodeConfigured, messages.NodeConfigured{Target: s.target(), Node: string(s.cfg.Settings.Kind),
-		Directory: l.Dir()}, func(st pipeline.State) error {
+		Directory: l.Dir(), Started: start}, func(st pipeline.State) error {
 		if st.Targets[s.target()].Configured != nil {
 			return pipeline.ErrSkip
 		}
@@ -46,14 +57,16 @@ func (s *Stage) phase(p Phase) {
 	}
 }
 
-func (s *Stage) finishPlain(ctx context.Context, st pipeline.State, l *target.Layout) error {
+func (s *Stage) finishPlain(st pipeline.State, l *target.Layout) error {
+	if !exists(pfs.Local(), l.Dir()+"/"+target.ManifestPending) && serves(l.Dir()) {
+		return nil // this step is done again, and the node was started before
+	}
 	if err := removeOldWAL(st, l); err != nil {
 		return err
 	}
-	if err := s.cfg.Settings.apply(ctx, st, l); err != nil {
+	if err := s.cfg.Settings.apply(st, l); err != nil {
 		return err
 	}
-	local := pfs.Local()
 	durable := s.cfg.Storage.Sync != storage.SyncNone
 	if durable {
 		s.phase(PhaseSync)
@@ -61,15 +74,17 @@ func (s *Stage) finishPlain(ctx context.Context, st pipeline.State, l *target.La
 			return err
 		}
 	}
-	pending := l.Dir() + "/" + target.ManifestPending
-	if exists(local, pending) {
-		s.phase(PhaseManifest)
-		if err := rename(local, pending, l.Dir()+"/backup_manifest", durable); err != nil {
-			return err
+	told := false
+	for _, t := range controls(l) {
+		pending := t.Path + "/" + target.ManifestPending
+		if !exists(t.FS, pending) {
+			continue
 		}
-	}
-	if !s.cfg.KeepMarker {
-		if err := target.Unmark(l.Dir()); err != nil {
+		if !told {
+			s.phase(PhaseManifest)
+			told = true
+		}
+		if err := rename(t.FS, pending, t.Path+"/backup_manifest", durable); err != nil {
 			return err
 		}
 	}
@@ -109,6 +124,9 @@ func controls(l *target.Layout) []target.Place {
 	}
 	return places
 }
+
+// serves reports whether a server runs, or ended without a shutdown, on a data directory.
+func serves(dir string) bool { return exists(pfs.Local(), dir+"/postmaster.pid") }
 
 func exists(f pfs.FS, name string) bool {
 	_, err := f.Stat(name)
