@@ -52,9 +52,10 @@ func options(o *basebackup.Options, u *ui) (dropin.Options, error) {
 	for _, m := range o.Tablespaces {
 		d.Target.Tablespaces = append(d.Target.Tablespaces, target.Mapping{Old: m.Old, New: m.New})
 	}
-	if o.WriteRecoveryConf {
+	if o.WriteRecoveryConf || d.Settings.Kind == node.Standby || d.Settings.Kind == node.Replica {
 		d.Settings.ConnInfo = cfg.PrimaryConnInfo
 	}
+	polar(o, u, &d)
 	if o.Incremental != "" {
 		d.OldManifest = func() (tablespace.ManifestFile, error) {
 			f, err := os.Open(o.Incremental)

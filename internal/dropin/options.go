@@ -8,6 +8,7 @@ import (
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
+	"polarcast/pfs"
 	"polarcast/pipeline"
 	"polarcast/stages/node"
 	"polarcast/stages/storage"
@@ -28,6 +29,10 @@ type Options struct {
 	// Target is the destination. Dir is "-" for tar to standard output.
 	Target target.Config
 	Sync   storage.SyncMethod
+	// Mount attaches the PFS disk of Target.SharedDir; nil when that is a local directory.
+	Mount func(ctx context.Context) (pfs.FS, error)
+	// ForceMount says that no other host has the disk mounted for writing, so that one that holds other files may be used.
+	ForceMount bool
 	// Settings configure the node.
 	Settings node.Settings
 	// NoResume behaves as pg_basebackup: an interrupted backup is cleaned up, at its end or by the next run.

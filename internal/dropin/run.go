@@ -15,6 +15,7 @@ import (
 	"polarcast/pipeline"
 	"polarcast/stages"
 	"polarcast/stages/checkpoint"
+	"polarcast/stages/node"
 	"polarcast/stages/target"
 )
 
@@ -59,6 +60,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.ServerTarget {
 		return r.serverTarget(ctx)
 	}
+	defer func() { err = errors.Join(err, r.detach()) }()
 	if err := r.open(ctx); err != nil {
 		r.close()
 		return err
@@ -85,6 +87,12 @@ func (r *backup) identify(ctx context.Context) error {
 	r.o.UI.ServerVersion(r.prepared.ServerVersion)
 	if err := r.checkServer(); err != nil {
 		return err
+	}
+	if err := r.checkPolar(); err != nil {
+		return err
+	}
+	if r.o.Settings.Kind == node.Replica {
+		return nil
 	}
 	return r.chooseSource(ctx)
 }
@@ -113,6 +121,9 @@ func (r *backup) open(ctx context.Context) error {
 	}
 	r.o.Target.Dir = dir
 	r.storeDir = filepath.Join(dir, target.MarkerDir, "jetstream")
+	if err := r.attach(ctx); err != nil {
+		return err
+	}
 	if owner, made := target.OwnerOf(dir); owner != "" {
 		r.made = made
 		return r.reopen(ctx, owner)
@@ -124,6 +135,11 @@ func (r *backup) open(ctx context.Context) error {
 	switch state {
 	case target.InUse:
 		return fmt.Errorf("directory \"%s\" exists but is not empty", r.o.Target.Dir)
+	}
+	if err := r.checkFresh(); err != nil {
+		return err
+	}
+	switch state {
 	case target.Missing:
 		if err := pfs.MkdirAll(pfs.Local(), dir, dirMode); err != nil {
 			return fmt.Errorf("could not create directory \"%s\": %w", dir, err)

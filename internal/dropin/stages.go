@@ -94,6 +94,7 @@ func (r *backup) follow(ctx context.Context) func() {
 		_ = r.env.Log().Events(ctx, first+1, true, v.event)
 	}()
 	go func() { _ = r.client.WatchProgress(ctx, r.id, v.progress) }()
+	go v.tellSpin(ctx)
 	r.o.UI.Verbose("initiating base backup, waiting for checkpoint to complete")
 	r.o.UI.WaitingForCheckpoint()
 	return func() {
@@ -113,5 +114,13 @@ func (r *backup) phase(p node.Phase) {
 		r.o.UI.Verbose("syncing data to disk ...")
 	case node.PhaseManifest:
 		r.o.UI.Verbose("renaming backup_manifest.tmp to backup_manifest")
+	case node.PhaseStart:
+		r.o.UI.Verbose("starting the node ...")
+	case node.PhaseStream:
+		if r.o.Settings.Kind == node.Primary {
+			r.o.UI.Verbose("waiting for the node to end recovery ...")
+		} else {
+			r.o.UI.Verbose("waiting for the node to stream from the server ...")
+		}
 	}
 }
