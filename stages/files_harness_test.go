@@ -221,3 +221,5 @@ func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
+
+func mapping(from, to string) target.Mapping { return target.Mapping{Old: from, New: to} }

@@ -54,7 +54,10 @@ const kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE appli
 func busy(t *testing.T, major int) (*testenv.Server, *testenv.Load) {
 	srv := testenv.Start(t, major, testenv.Options{Checksums: true})
 	srv.LoadTPCB(1, 20000)
-	srv.Exec("CREATE TABLE big AS SELECT g AS a, md5(g::text) || md5((g+1)::text) AS b FROM generate_series(1, 400000) g", "CREATE INDEX ON big (a)", "CHECKPOINT")
+	for _, name := range []string{"big", "big1", "big2", "big3"} {
+		srv.Exec("CREATE TABLE "+name+" AS SELECT g AS a, md5(g::text) || md5((g+1)::text) AS b FROM generate_series(1, 100000) g", "CREATE INDEX ON "+name+" (a)")
+	}
+	srv.Exec("CHECKPOINT")
 	return srv, srv.StartTPCB(1)
 }
 

@@ -39,6 +39,8 @@ type Files struct {
 	cfg   FilesConfig
 	stage *Stage
 	sent  sentBytes
+	ctx   context.Context // of Run: the tail outlives one session
+	tail  *walTail        // nil when nothing is to be stitched
 }
 
 // NewFiles returns a checkpoint stage of the files source.
@@ -62,6 +64,12 @@ func (f *Files) Run(ctx context.Context) error {
 	defer lease.Release()
 	ctx, cancel := stages.WithLease(ctx, lease)
 	defer cancel()
+	f.ctx = ctx
+	defer func() {
+		if f.tail != nil {
+			f.tail.stop()
+		}
+	}()
 	go f.sent.watch(ctx, f.cfg.Client, f.cfg.Backup)
 	return f.stage.run(ctx, func(ctx context.Context) error {
 		if err := f.sessions(ctx); err != nil {
@@ -83,11 +91,11 @@ func (f *Files) sessions(ctx context.Context) error {
 		}
 		n := uint32(1)
 		if cur := st.Session(); cur != nil {
-			if cur.ReadDone != nil {
+			if cur.ReadDone != nil && !stages.NeedsRepair(st) {
 				return nil
 			}
 			n = cur.Started.Session + 1
-			if cur.Lost == nil {
+			if cur.Lost == nil && cur.ReadDone == nil {
 				// Whoever held it is gone, or this process would not lead: the server has left backup mode with the connection.
 				if err := f.lost(ctx, cur.Started.Session, errors.New("the process that held it was lost")); err != nil {
 					return err
@@ -123,7 +131,8 @@ func (e errSession) Unwrap() error { return e.err }
 // passing reports whether another session may go well where one failed.
 func passing(err error) bool {
 	var s errSession
-	return errors.As(err, &s) || postgres.IsConnectionLost(err)
+	var no errStitch
+	return errors.As(err, &s) || errors.As(err, &no) || postgres.IsConnectionLost(err)
 }
 
 // lost notes that a session ended before all was read. The note must get out even when the stage is being stopped.

@@ -78,7 +78,7 @@ func (s *session) file(tree messages.Tree, path string, mtime int64, content []b
 
 // manifests counts what the session published and, when one is wanted, publishes a manifest for each tree.
 func (s *session) manifests(ctx context.Context, e *ending, done *messages.ReadDone, now int64) error {
-	m, err := s.collect(ctx)
+	m, err := s.collect(ctx, s.first().Session, s.n)
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,9 @@ func (s *session) listAll(ctx context.Context) (l *listing, err error) {
 			l.links = append(l.links, e)
 			return nil
 		}
+		if s.skip(e) {
+			return nil
+		}
 		l.count(e)
 		return plan.Add(work.File{Tree: e.Tree, Path: e.Path, Size: e.Size, Mode: e.Mode, MTime: e.MTime})
 	})

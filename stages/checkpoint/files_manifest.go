@@ -43,8 +43,8 @@ type parts struct {
 
 type piece struct{ crc, n uint32 }
 
-// collect folds the index of the sessions that the backup is made of.
-func (s *session) collect(ctx context.Context) (*contents, error) {
+// collect folds the index of the sessions from first to last.
+func (s *session) collect(ctx context.Context, first, last uint32) (*contents, error) {
 	alg, wanted, err := work.Algorithm(s.st.Requested.Options)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,6 @@ func (s *session) collect(ctx context.Context) (*contents, error) {
 	_ = os.Remove(f.Name()) // the open descriptor keeps it
 	c := &contents{wanted: wanted, algorithm: alg, spill: f, w: bufio.NewWriterSize(f, 256<<10), final: map[uint64]int64{}, open: map[uint64]*parts{},
 		session: s.n}
-	first := s.first().Session
 	err = s.f.cfg.Client.Index(ctx, s.f.cfg.Backup, 0, false, nil, func(_ uint64, _ pipeline.Subject, data []byte) error {
 		rd := messages.NewReader(data)
 		var r messages.Record
@@ -67,7 +66,7 @@ func (s *session) collect(ctx context.Context) (*contents, error) {
 				}
 				return fmt.Errorf("index of backup %q: %w", s.f.cfg.Backup, err)
 			}
-			if r.Session < first || r.Session > s.n || r.Tree == messages.TreeWAL {
+			if r.Session < first || r.Session > last || r.Tree == messages.TreeWAL {
 				continue
 			}
 			if err := c.record(&r); err != nil {
@@ -78,7 +77,7 @@ func (s *session) collect(ctx context.Context) (*contents, error) {
 	if err == nil {
 		err = c.w.Flush()
 	}
-	if err == nil {
+	if err == nil && last == s.n {
 		err = c.whole()
 	}
 	if err != nil {

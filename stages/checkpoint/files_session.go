@@ -32,15 +32,29 @@ type session struct {
 	prior *feed.Prior
 	feed  *feed.Feed
 	list  *listing
+	conn  *pgconn.PgConn
 	event messages.SessionStarted
+	// base is the session that this one goes on with, nil when it is on its own; delivered are the files that need not be read again.
+	base      *pipeline.SessionState
+	delivered map[uint64]int64
 }
 
 // first is the session with whose start point a server begins to replay.
-func (s *session) first() messages.SessionStarted { return s.event }
+func (s *session) first() messages.SessionStarted {
+	if s.base != nil {
+		return s.base.Started
+	}
+	return s.event
+}
 
 // session enters backup mode, has everything read, and leaves backup mode.
 func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err error) {
 	s := &session{f: f, st: st, n: n}
+	if stages.NeedsRepair(st) {
+		if err := f.cfg.ReleaseWritten(ctx, st); err != nil {
+			return err
+		}
+	}
 	if n > 1 {
 		select {
 		case <-time.After(staleGrace):
@@ -77,6 +91,10 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	if err := f.prepareConn(ctx, conn, st); err != nil {
 		return err
 	}
+	s.conn = conn
+	if err := s.tryStitch(ctx); err != nil {
+		return err
+	}
 	if s.event, err = s.begin(ctx, conn); err != nil {
 		return err
 	}
@@ -91,6 +109,11 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 			}
 		}
 	}()
+	if st.Requested.Stitch && s.base == nil {
+		if err := s.noteBase(ctx); err != nil {
+			return err
+		}
+	}
 	return s.read(ctx)
 }
 
@@ -122,6 +145,14 @@ func (s *session) begin(ctx context.Context, conn *pgconn.PgConn) (ev messages.S
 	}
 	ev = messages.SessionStarted{Session: s.n, Source: "files", StartLSN: messages.LSN(s.mode.Start), Timeline: s.mode.Timeline,
 		Redo: messages.LSN(s.mode.Redo), CheckpointLSN: messages.LSN(s.mode.Checkpoint), NextXID: s.mode.NextXID}
+	if s.base != nil && s.mode.Timeline != s.base.Started.Timeline {
+		return ev, errSession{errStitch{"the source was promoted while the new session began"}}
+	}
+	if s.base != nil {
+		a := s.base.Started
+		ev.StartLSN, ev.Redo, ev.CheckpointLSN, ev.NextXID, ev.StitchedTo = a.StartLSN, a.Redo, a.CheckpointLSN, a.NextXID, a.Session
+		s.mode.NextXID = a.NextXID // what was prepared since is made again by replay
+	}
 	if ev.Tablespaces, err = userSpaces(ctx, conn); err != nil {
 		return ev, err
 	}
@@ -173,7 +204,13 @@ func (s *session) read(ctx context.Context) (err error) {
 	if err != nil {
 		return errSession{err}
 	}
-	return s.finish(ctx, &ending{end: end, label: label, spaces: spaces, control: control})
+	e := &ending{end: end, label: label, spaces: spaces, control: control}
+	if s.base != nil {
+		if err := s.stitch(ctx, e); err != nil {
+			return err
+		}
+	}
+	return s.finish(ctx, e)
 }
 
 // wait returns when every item is acknowledged, and fails when the session on the source does not live any more.
@@ -187,8 +224,8 @@ func (s *session) wait(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-ping.C:
-			if err := s.mode.alive(ctx); err != nil {
-				return errSession{err}
+			if err := s.ping(ctx); err != nil {
+				return err
 			}
 			st, err := s.f.cfg.Log().State(ctx)
 			if err != nil {
@@ -207,6 +244,23 @@ func (s *session) wait(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// ping asks whether the session lives.
+func (s *session) ping(ctx context.Context) error {
+	if s.f.tail == nil {
+		if err := s.mode.alive(ctx); err != nil {
+			return errSession{err}
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	now, err := s.flushed(ctx)
+	if err == nil {
+		s.f.tail.advance(now)
+	}
+	return err
 }
 
 // controlTree is where pg_control is.

@@ -76,10 +76,15 @@ func (s *Stage) run(ctx context.Context, session func(context.Context) error) (e
 		}
 	}
 	s.waitFor("the source to be read")
-	if err := session(ctx); err != nil {
-		return err
+	for again := true; again; {
+		if err := session(ctx); err != nil {
+			return err
+		}
+		if again, err = s.complete(ctx); err != nil {
+			return err
+		}
 	}
-	return s.complete(ctx)
+	return nil
 }
 
 // waitFor says what the stage waits for, in its progress reports.
@@ -168,7 +173,7 @@ func identifyPolar(ctx context.Context, conn *postgres.Conn) *messages.Polar {
 func (s *Stage) stop(ctx context.Context) error {
 	st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 		cur := st.Session()
-		return cur != nil && cur.ReadDone != nil, st.Terminal()
+		return cur != nil && cur.ReadDone != nil && !stages.NeedsRepair(st), st.Terminal()
 	})
 	if err != nil {
 		return err
@@ -188,6 +193,18 @@ func (s *Stage) stop(ctx context.Context) error {
 
 var errNoTarget = errors.New("no target is left: all of them failed or were dropped")
 
+// lostTooOften names what was lost last.
+func lostTooOften(st pipeline.State) error {
+	for name, t := range st.Targets {
+		if n := len(t.Missing); n > 0 && len(t.Missing[n-1].Ranges) > 0 {
+			r := t.Missing[n-1].Ranges[0]
+			return fmt.Errorf("%w %d times; target \"%s\" misses %d parts of it, the first is \"%s\" at byte %d (%d bytes): look after the NATS server's store",
+				stages.ErrLost, stages.Repairs(st), name, len(t.Missing[n-1].Ranges), r.Path, r.Offset, r.Length)
+		}
+	}
+	return stages.ErrLost
+}
+
 // fail ends a backup that nothing can complete any more. It returns the cause.
 func (s *Stage) fail(ctx context.Context, cause error) error {
 	err := s.cfg.AppendIf(ctx, stageName, messages.EventFailed, messages.Failed{Stage: stageName, Error: cause.Error()}, func(st pipeline.State) error {
@@ -202,9 +219,15 @@ func (s *Stage) fail(ctx context.Context, cause error) error {
 	return fmt.Errorf("%w: %w", pipeline.ErrFailed, cause)
 }
 
-// complete ends the backup when every target is a node.
-func (s *Stage) complete(ctx context.Context) error {
+// complete ends the backup when every target is a node. again says that there is a further session instead, because parts were lost.
+func (s *Stage) complete(ctx context.Context) (again bool, err error) {
 	st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+		if stages.Repairs(st) > stages.MaxRepairs {
+			return false, lostTooOften(st)
+		}
+		if again = stages.NeedsRepair(st) || st.Session().ReadDone == nil || st.Session().Stopped == nil; again {
+			return true, st.Terminal()
+		}
 		live := stages.LiveTargets(st)
 		if len(live) == 0 {
 			return false, errNoTarget
@@ -219,13 +242,13 @@ func (s *Stage) complete(ctx context.Context) error {
 		s.waitFor("targets " + strings.Join(open, ", "))
 		return len(open) == 0, st.Terminal()
 	})
-	if errors.Is(err, errNoTarget) {
-		return s.fail(ctx, err)
+	if errors.Is(err, errNoTarget) || errors.Is(err, stages.ErrLost) {
+		return false, s.fail(ctx, err)
 	}
-	if err != nil {
-		return err
+	if err != nil || again {
+		return again, err
 	}
-	return s.cfg.AppendIf(ctx, stageName, messages.EventCompleted, messages.Completed{Targets: stages.LiveTargets(st)}, func(st pipeline.State) error {
+	return false, s.cfg.AppendIf(ctx, stageName, messages.EventCompleted, messages.Completed{Targets: stages.LiveTargets(st)}, func(st pipeline.State) error {
 		if st.Completed != nil {
 			return pipeline.ErrSkip
 		}

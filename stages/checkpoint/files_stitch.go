@@ -1,0 +1,279 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"polarcast/internal/postgres"
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/stages"
+	"polarcast/stages/source"
+)
+
+// refused begins the error of a session that must not be gone on with.
+const refused = "stitching refused: "
+
+// errStitch says that sessions must not be joined. The next one compares.
+type errStitch struct{ reason string }
+
+func (e errStitch) Error() string { return refused + e.reason }
+
+// eventStitchBase keeps what must be equal in all sessions that are joined.
+const eventStitchBase = messages.EventType("stitch_base")
+
+type stitchBase struct {
+	Session             uint32 `json:"session"`
+	ControlVersion      uint32 `json:"control_version"`
+	DataChecksumVersion uint32 `json:"data_checksum_version"`
+}
+
+// stitchTo returns the session whose start point a new one goes on with; nil when it is to compare.
+func stitchTo(st pipeline.State) *pipeline.SessionState {
+	cur := st.Session()
+	if cur == nil || !st.Requested.Stitch || cur.Lost == nil || strings.Contains(cur.Lost.Error, refused) {
+		return nil
+	}
+	n := cur.Started.Session
+	if cur.Started.StitchedTo != 0 {
+		n = cur.Started.StitchedTo
+	}
+	for i := range st.Sessions {
+		if st.Sessions[i].Started.Session == n {
+			return &st.Sessions[i]
+		}
+	}
+	return nil
+}
+
+// tryStitch decides whether the new session goes on where the last one was lost, and says why when it does not.
+func (s *session) tryStitch(ctx context.Context) error {
+	base := stitchTo(s.st)
+	if base == nil {
+		return nil
+	}
+	err := s.mayStitch(ctx, base.Started)
+	var no errStitch
+	if errors.As(err, &no) {
+		s.f.cfg.Logger.Warn("the lost session cannot be gone on with, comparing instead", "reason", no.reason)
+		return s.f.cfg.Append(ctx, stageName, messages.EventNote, messages.Note{Text: no.Error() + "; comparing instead"})
+	}
+	if err != nil {
+		return err
+	}
+	s.base = base
+	c, err := s.collect(ctx, base.Started.Session, s.n-1)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	s.delivered = c.final
+	for _, m := range stages.Missing(s.st) {
+		delete(s.delivered, messages.PathKey(m.Tree, m.Path))
+	}
+	return nil
+}
+
+// mayStitch checks all conditions that can be checked before the new session begins.
+func (s *session) mayStitch(ctx context.Context, a messages.SessionStarted) error {
+	if a.Redo == 0 || a.CheckpointLSN == 0 || a.NextXID == 0 || a.Redo != a.StartLSN {
+		return errStitch{"another checkpoint came between the start of the first session and the reading of its start point"}
+	}
+	if s.st.Requested.WALMethod != "stream" {
+		return errStitch{"the WAL between the sessions is not captured (--wal-method=stream does)"}
+	}
+	rows, err := query(ctx, s.conn, "SELECT pg_catalog.pg_is_in_recovery(), (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())")
+	if err != nil {
+		return errSession{err}
+	}
+	if string(rows[0][0]) == "t" {
+		return errStitch{"the source is a standby"}
+	}
+	if string(rows[0][1]) != fmt.Sprint(a.Timeline) {
+		return errStitch{fmt.Sprintf("the source is on timeline %s, it was on %d", rows[0][1], a.Timeline)}
+	}
+	if err := s.sameControl(ctx, a.Session); err != nil {
+		return err
+	}
+	now, err := s.flushed(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.sameWAL(ctx, a); err != nil {
+		return err
+	}
+	// The WAL from the first session on is read before the new one's checkpoint can remove any of it.
+	if t := s.f.tail; t == nil || t.base.Session != a.Session {
+		s.f.startTail(s.st, a)
+	}
+	return s.f.tail.caughtUp(ctx, now)
+}
+
+// flushed asks how far the WAL is durable.
+func (s *session) flushed(ctx context.Context) (postgres.LSN, error) {
+	rows, err := query(ctx, s.conn, "SELECT pg_catalog.pg_current_wal_flush_lsn()")
+	if err != nil {
+		return 0, errSession{err}
+	}
+	return postgres.ParseLSN(string(rows[0][0]))
+}
+
+func (f *Files) startTail(st pipeline.State, a messages.SessionStarted) {
+	if f.tail != nil {
+		f.tail.stop()
+	}
+	f.tail = newTail(f.ctx, a, source.ControlTree(st.Prepared), st.Prepared.WALSegmentSize, func(ctx context.Context) (source.Reader, error) {
+		return f.cfg.Open(ctx, st)
+	})
+}
+
+// noteBase keeps what must stay equal, and starts to watch the WAL, at the start of a session that others may go on with.
+func (s *session) noteBase(ctx context.Context) error {
+	ctl, err := source.Control(ctx, s.src, s.controlTree())
+	if err != nil {
+		return err
+	}
+	if s.mode.Redo != 0 {
+		s.f.startTail(s.st, s.event)
+	}
+	return s.f.cfg.Append(ctx, stageName, eventStitchBase, stitchBase{Session: s.n, ControlVersion: ctl.Version, DataChecksumVersion: ctl.DataChecksumVersion})
+}
+
+// sameControl compares the control file with that of the first session.
+func (s *session) sameControl(ctx context.Context, first uint32) error {
+	var b *stitchBase
+	err := s.f.cfg.Log().Events(ctx, 0, false, func(_ uint64, ev messages.Event) error {
+		if ev.Type != eventStitchBase {
+			return nil
+		}
+		var v stitchBase
+		if err := ev.Decode(&v); err != nil {
+			return err
+		}
+		if v.Session == first {
+			b = &v
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		return errStitch{"the first session was lost before its control file was read"}
+	}
+	ctl, err := source.Control(ctx, s.src, s.controlTree())
+	if err != nil {
+		return err
+	}
+	if ctl.Version != b.ControlVersion || ctl.DataChecksumVersion != b.DataChecksumVersion {
+		return errStitch{fmt.Sprintf("the control file has version %d and checksum version %d, it had %d and %d", ctl.Version, ctl.DataChecksumVersion,
+			b.ControlVersion, b.DataChecksumVersion)}
+	}
+	return nil
+}
+
+// captured is one piece of WAL in the index.
+type captured struct {
+	start postgres.LSN
+	chunk messages.PartChunk
+}
+
+// sameWAL checks that the captured WAL has no gap since the first session's start, and that the server still has the same at its end: a storage that was
+// set back to an earlier moment writes other WAL at the same positions.
+func (s *session) sameWAL(ctx context.Context, a messages.SessionStarted) error {
+	size := s.st.Prepared.WALSegmentSize
+	from := postgres.LSN(a.StartLSN).SegmentStart(size)
+	next := from
+	var last []captured
+	var chunks []messages.PartChunk
+	err := s.f.cfg.Client.Index(ctx, s.f.cfg.Backup, 0, false, nil, func(_ uint64, _ pipeline.Subject, data []byte) error {
+		rd := messages.NewReader(data)
+		var r messages.Record
+		for {
+			if err := rd.Next(&r); err != nil {
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				return err
+			}
+			if r.Kind != messages.KindPart || r.Tree != messages.TreeWAL {
+				continue
+			}
+			tli, seg, err := postgres.ParseSegmentName(r.Path, size)
+			if err != nil || tli != a.Timeline {
+				continue // a history file
+			}
+			if chunks, err = r.PartChunks(chunks[:0]); err != nil {
+				return err
+			}
+			at := seg + postgres.LSN(r.Offset)
+			for _, c := range chunks {
+				if at <= next {
+					next = max(next, at+postgres.LSN(c.Len))
+				}
+				last = append(last, captured{at, c})
+				at += postgres.LSN(c.Len)
+			}
+			keep := (next - 1).SegmentStart(size)
+			for len(last) > 0 && last[0].start < keep {
+				last = last[1:]
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if next <= from {
+		return errStitch{"no WAL of the first session was captured"}
+	}
+	for _, c := range last {
+		path := "pg_wal/" + postgres.SegmentName(a.Timeline, c.start, size)
+		b := make([]byte, c.chunk.Len)
+		h, err := s.src.Open(ctx, s.controlTree(), path)
+		if err == nil {
+			_, err = h.ReadAt(b, c.start.SegmentOffset(size))
+			_ = h.Close()
+		}
+		if err != nil {
+			return errStitch{fmt.Sprintf("the server's WAL at %s cannot be compared with what was captured: %v", c.start, err)}
+		}
+		if messages.Hash128(b) != c.chunk.Hash {
+			return errStitch{fmt.Sprintf("the server's WAL at %s is not what it was: it was set back to an earlier moment", c.start)}
+		}
+	}
+	return nil
+}
+
+// skip reports whether a file was delivered whole by a session that this one goes on with. Files at the top are read again: they are few and small, and no
+// WAL speaks of their changes.
+func (s *session) skip(e source.Entry) bool {
+	if s.base == nil || !strings.Contains(e.Path, "/") {
+		return false
+	}
+	_, ok := s.delivered[messages.PathKey(e.Tree, e.Path)]
+	return ok
+}
+
+// stitch replaces label and control file by those of a backup of several sessions, having read all of the WAL.
+func (s *session) stitch(ctx context.Context, e *ending) error {
+	reason, err := s.f.tail.finish(ctx, e.end)
+	s.f.tail.stop()
+	s.f.tail = nil
+	if err != nil {
+		return err
+	}
+	if reason != "" {
+		return errStitch{reason}
+	}
+	a := s.base.Started
+	label := postgres.StitchedLabel(postgres.LSN(a.Redo), postgres.LSN(a.CheckpointLSN), a.Timeline, s.st.Prepared.WALSegmentSize,
+		s.base.StartedAt.UTC().Format("2006-01-02 15:04:05 MST"), s.st.Requested.Label)
+	e.label = label.Bytes()
+	e.control.RequireRecoveryTo(e.end, a.Timeline)
+	s.f.cfg.Logger.Info("the backup is stitched", "first", a.Session, "last", s.n)
+	return s.f.cfg.Append(ctx, stageName, messages.EventNote, messages.Note{Text: fmt.Sprintf("the backup is stitched from sessions %d to %d: it begins at %s and ends at %s",
+		a.Session, s.n, postgres.LSN(a.StartLSN), e.end)})
+}
