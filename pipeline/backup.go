@@ -64,31 +64,30 @@ func (c *Client) AddTarget(ctx context.Context, id, target string) error {
 func (c *Client) ensureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) error {
 	cfg.AckPolicy, cfg.AckWait, cfg.MaxAckPending, cfg.MaxDeliver = jetstream.AckExplicitPolicy, ackWait, maxAckPending, -1
 	cfg.DeliverPolicy = jetstream.DeliverAllPolicy
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	_, err := c.js.Consumer(rctx, stream, cfg.Durable)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		_, err = c.js.CreateConsumer(rctx, stream, cfg)
-		if errors.Is(err, jetstream.ErrConsumerExists) {
-			err = nil // another process was faster
+	err := c.try(ctx, func(ctx context.Context) error {
+		_, err := c.js.Consumer(ctx, stream, cfg.Durable)
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			_, err = c.js.CreateConsumer(ctx, stream, cfg)
+			if errors.Is(err, jetstream.ErrConsumerExists) {
+				return nil // another process was faster
+			}
 		}
-	}
+		return err
+	})
 	if isGone(err) {
 		return c.streamError(stream, err)
 	}
 	if err != nil {
-		return fmt.Errorf("consumer %s of stream %s at %s: %w", cfg.Durable, stream, c.where, cause(rctx, err))
+		return fmt.Errorf("consumer %s of stream %s at %s: %w", cfg.Durable, stream, c.where, err)
 	}
 	return nil
 }
 
 // RemoveTarget removes the consumer of a target: chunks are not kept for it any more.
 func (c *Client) RemoveTarget(ctx context.Context, id, target string) error {
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	err := c.js.DeleteConsumer(rctx, chunkStream+id, consumerName(target))
+	err := c.try(ctx, func(ctx context.Context) error { return c.js.DeleteConsumer(ctx, chunkStream+id, consumerName(target)) })
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !isGone(err) {
-		return fmt.Errorf("consumer of target %q of backup %q at %s: %w", target, id, c.where, cause(rctx, err))
+		return fmt.Errorf("consumer of target %q of backup %q at %s: %w", target, id, c.where, err)
 	}
 	return nil
 }
@@ -96,9 +95,7 @@ func (c *Client) RemoveTarget(ctx context.Context, id, target string) error {
 // DropStreams removes the streams of a backup. Its event log stays.
 func (c *Client) DropStreams(ctx context.Context, id string) error {
 	for _, s := range []string{chunkStream, indexStream, workStream} {
-		rctx, cancel := c.request(ctx)
-		err := cause(rctx, c.js.DeleteStream(rctx, s+id))
-		cancel()
+		err := c.try(ctx, func(ctx context.Context) error { return c.js.DeleteStream(ctx, s+id) })
 		if err != nil && !isGone(err) {
 			return c.streamError(s+id, err)
 		}
@@ -132,14 +129,15 @@ func (c *Client) RemoveBackup(ctx context.Context, id string) error {
 
 // purge removes all messages of a subject.
 func (c *Client) purge(ctx context.Context, stream, subject string) error {
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	s, err := c.js.Stream(rctx, stream)
-	if err == nil {
-		err = s.Purge(rctx, jetstream.WithPurgeSubject(subject))
-	}
+	err := c.try(ctx, func(ctx context.Context) error {
+		s, err := c.js.Stream(ctx, stream)
+		if err == nil {
+			err = s.Purge(ctx, jetstream.WithPurgeSubject(subject))
+		}
+		return err
+	})
 	if err != nil && !isGone(err) {
-		return c.streamError(stream, cause(rctx, err))
+		return c.streamError(stream, err)
 	}
 	return nil
 }

@@ -113,6 +113,7 @@ func (o ClientOptions) natsOptions(c *Client) ([]nats.Option, error) {
 		nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.PermissionErrOnSubscribe(true),
 		nats.PingInterval(10 * time.Second), nats.MaxPingsOutstanding(3),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.disconnected()
 			if err != nil {
 				o.Logger.Warn("connection to NATS lost, connecting again", "server", c.where, "error", err)
 			}

@@ -51,13 +51,14 @@ func (c *Client) Consumer(ctx context.Context, backup, target string, o Consumer
 }
 
 func (c *Client) consume(ctx context.Context, stream, name, what string, o ConsumerOptions) (*Consumer, error) {
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	if _, err := c.js.Consumer(rctx, stream, name); err != nil {
+	if err := c.try(ctx, func(ctx context.Context) error {
+		_, err := c.js.Consumer(ctx, stream, name)
+		return err
+	}); err != nil {
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil, err
 		}
-		return nil, c.streamError(stream, cause(rctx, err))
+		return nil, c.streamError(stream, err)
 	}
 	k := &Consumer{c: c, what: what, stream: stream, name: name, held: map[*Message]struct{}{}, waiting: make(chan struct{}, 1)}
 	pctx, stop := c.guard(context.Background(), "$JS.API.CONSUMER.MSG.NEXT."+stream)
@@ -163,11 +164,13 @@ func (k *Consumer) Flush(ctx context.Context) error {
 	if last == "" {
 		return nil
 	}
-	rctx, cancel := k.c.request(ctx)
-	defer cancel()
 	// A second acknowledgement of the same message does nothing, but is answered, and JetStream takes them in order.
-	if _, err := k.c.nc.RequestWithContext(rctx, last, ackYes); err != nil {
-		return fmt.Errorf("acknowledging for %s at %s: %w", k.what, k.c.where, cause(rctx, err))
+	err := k.c.try(ctx, func(ctx context.Context) error {
+		_, err := k.c.nc.RequestWithContext(ctx, last, ackYes)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("acknowledging for %s at %s: %w", k.what, k.c.where, err)
 	}
 	return nil
 }

@@ -7,6 +7,9 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // ErrClosed ends what still waits when the client is closed.
@@ -24,6 +27,7 @@ type guards struct {
 type guard struct {
 	cancel context.CancelCauseFunc
 	prefix string // of the subjects that it waits for, "" for requests
+	once   bool   // one request: its answer is lost with the connection
 }
 
 func (g *guard) covers(subject string) bool {
@@ -62,14 +66,40 @@ func (c *Client) refuse(err error) {
 // guard returns a context that ends when the server refuses a subject below prefix, or when the client is closed. With an empty prefix it
 // is for requests.
 func (c *Client) guard(ctx context.Context, prefix string) (context.Context, context.CancelFunc) {
+	return c.watchOver(ctx, &guard{prefix: prefix})
+}
+
+// request is guard for one request, which must be answered in time. It ends when the connection is lost: the answer would go nowhere.
+func (c *Client) request(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, release := c.watchOver(ctx, &guard{once: true})
+	ctx, cancel := context.WithTimeout(ctx, apiWait)
+	return ctx, func() { cancel(); release() }
+}
+
+// try makes a request that may be made twice, again when its answer was lost.
+func (c *Client) try(ctx context.Context, fn func(ctx context.Context) error) error {
+	for start := time.Now(); ; {
+		rctx, cancel := c.request(ctx)
+		err := cause(rctx, fn(rctx))
+		cancel()
+		if err == nil || ctx.Err() != nil || isFull(err) || !isPassing(err) || time.Since(start) > apiWait {
+			return err
+		}
+		if e := sleep(ctx, 100*time.Millisecond); e != nil {
+			return e
+		}
+	}
+}
+
+func (c *Client) watchOver(ctx context.Context, g *guard) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	g := &guard{cancel: cancel, prefix: prefix}
+	g.cancel = cancel
 	c.guards.mu.Lock()
 	defer c.guards.mu.Unlock()
 	if c.guards.closed {
 		cancel(ErrClosed)
 	}
-	if prefix != "" {
+	if g.prefix != "" {
 		for s, err := range c.guards.refused {
 			if g.covers(s) {
 				cancel(err)
@@ -85,11 +115,15 @@ func (c *Client) guard(ctx context.Context, prefix string) (context.Context, con
 	}
 }
 
-// request is guard for a request that must be answered in time.
-func (c *Client) request(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, release := c.guard(ctx, "")
-	ctx, cancel := context.WithTimeout(ctx, apiWait)
-	return ctx, func() { cancel(); release() }
+// disconnected ends the requests that are under way.
+func (c *Client) disconnected() {
+	c.guards.mu.Lock()
+	defer c.guards.mu.Unlock()
+	for g := range c.guards.waiting {
+		if g.once {
+			g.cancel(nats.ErrDisconnected)
+		}
+	}
 }
 
 func (c *Client) closeGuards() {

@@ -5,81 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"polarcast/messages"
 )
 
 // ErrSkip is returned by a check of AppendIf to leave the event out: what it says is known already. AppendIf then returns nil.
 var ErrSkip = errors.New("nothing to add")
-
-// ErrCancelled and ErrFailed are what Terminal returns, with details.
-var (
-	ErrCancelled = errors.New("the backup was cancelled")
-	ErrFailed    = errors.New("the backup failed")
-)
-
-// State is the fold of a backup's events. It is never changed after it was given out.
-type State struct {
-	Backup      string
-	Seq         uint64 // position of the last event in the event stream, 0 when there is none
-	Requested   *messages.Requested
-	RequestedAt time.Time
-	Prepared    *messages.Prepared
-	Slot        *messages.SlotReady
-	Sessions    []SessionState
-	WALStarted  *messages.WALStarted
-	WALCaptured *messages.WALCaptured
-	Targets     map[string]TargetState
-	Completed   *messages.Completed
-	Failed      *messages.Failed
-	Cancelled   *messages.Cancelled
-	Limits      map[string]int64  // bytes per second by target, "" is the source
-	Fences      map[string]uint64 // the newest leader's that has written, by stage, and target where a stage has one leader for each
-	UpdatedAt   time.Time
-}
-
-// SessionState is one session of a backup.
-type SessionState struct {
-	Started     messages.SessionStarted
-	StartedAt   time.Time
-	Lost        *messages.SessionLost
-	ReadDone    *messages.ReadDone
-	Stopped     *messages.SessionStopped
-	SealedFiles int64
-	SealedBytes int64
-}
-
-// TargetState is one target of a backup.
-type TargetState struct {
-	Joined     *messages.TargetJoined
-	Opened     *messages.TargetOpened
-	Written    *messages.TargetWritten
-	Configured *messages.NodeConfigured
-	Failed     *messages.TargetFailed
-	Dropped    *messages.TargetDropped
-	Missing    []messages.ChunksMissing
-}
-
-// Session returns the last session, nil when there is none.
-func (s State) Session() *SessionState {
-	if len(s.Sessions) == 0 {
-		return nil
-	}
-	c := s.Sessions[len(s.Sessions)-1]
-	return &c
-}
-
-// Terminal returns why nothing more will happen in the backup, nil while it goes on or when it is complete.
-func (s State) Terminal() error {
-	switch {
-	case s.Cancelled != nil:
-		return fmt.Errorf("%w: %s", ErrCancelled, s.Cancelled.Reason)
-	case s.Failed != nil:
-		return fmt.Errorf("%w: %s", ErrFailed, s.Failed.Error)
-	}
-	return nil
-}
 
 // Fold returns the state after an event at a position of the event stream. It changes nothing that it is given. Types that this version does
 // not know are passed over: they cannot be about anything that it does. Refused is only what would let a damaged copy pass for a good one:

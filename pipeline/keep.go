@@ -68,8 +68,8 @@ func (c *Client) JoinTarget(ctx context.Context, id, target string) error {
 	if err != nil {
 		return err
 	}
-	if info.FirstSeq > 1 {
-		return fmt.Errorf("target %q cannot join backup %q: %w (the first one kept is number %d): name it in send's --target, or send with --keep", target, id, ErrTooLate, info.FirstSeq)
+	if info.Messages < info.LastSeq {
+		return fmt.Errorf("target %q cannot join backup %q: %w (%d of %d are left): name it in send's --target, or send with --keep", target, id, ErrTooLate, info.Messages, info.LastSeq)
 	}
 	if err := c.AddTarget(ctx, id, target); err != nil {
 		return err
@@ -78,7 +78,7 @@ func (c *Client) JoinTarget(ctx context.Context, id, target string) error {
 	if info, err = c.ChunkStream(ctx, id); err != nil {
 		return err
 	}
-	if info.FirstSeq > 1 {
+	if info.Messages < info.LastSeq {
 		return errors.Join(fmt.Errorf("target %q cannot join backup %q: %w", target, id, ErrTooLate), c.RemoveTarget(ctx, id, target))
 	}
 	return nil

@@ -61,7 +61,7 @@ func (c *Client) Lease(ctx context.Context, backup, role, instance string, ttl t
 	var seen uint64
 	var since time.Time
 	for {
-		tctx, cancel := context.WithTimeout(gctx, apiWait)
+		tctx, cancel := c.request(gctx)
 		start := time.Now()
 		e, err := kv.Get(tctx, key)
 		var rev uint64
@@ -76,6 +76,7 @@ func (c *Client) Lease(ctx context.Context, backup, role, instance string, ttl t
 		case time.Since(since) > ttl:
 			rev, err = kv.Update(tctx, key, []byte(instance), e.Revision())
 		}
+		err = cause(tctx, err)
 		cancel()
 		if rev != 0 && err == nil {
 			return c.hold(kv, key, instance, rev, ttl, start), nil
@@ -114,7 +115,9 @@ func (l *Lease) renew(ctx context.Context, deadline time.Time) bool {
 			return false
 		}
 		start := time.Now()
-		uctx, cancel := context.WithDeadline(ctx, deadline)
+		rctx, release := l.c.request(ctx) // a lost connection is noticed at once: there is time for another try
+		uctx, end := context.WithDeadline(rctx, deadline)
+		cancel := func() { end(); release() }
 		r, err := l.kv.Update(uctx, l.key, []byte(l.me), l.rev)
 		if isConflict(err) {
 			// Either somebody took over, or an update of ours got through although its answer did not.

@@ -59,9 +59,12 @@ func (m *outgoing) again(err error) {
 			m.finish(0, e)
 			return
 		}
-		tctx, done := context.WithTimeout(ctx, publishAckWait)
+		rctx, release := p.c.request(ctx)
+		tctx, done := context.WithTimeout(rctx, publishAckWait)
 		ack, e := p.c.js.PublishMsg(tctx, m.msg, jetstream.WithRetryAttempts(0))
+		e = cause(rctx, e)
 		done()
+		release()
 		p.gate.leave(e == nil, isFull(e))
 		if e == nil {
 			p.waiting.Store(false)

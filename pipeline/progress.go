@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,7 +49,7 @@ func (c *Client) ReportProgress(p Progress) {
 	if err != nil {
 		return
 	}
-	_ = c.nc.Publish(progressRoot+p.Backup+"."+p.Stage, b) // nothing depends on it
+	_ = c.nc.Publish(progressRoot+p.Backup+"."+p.Stage+"."+subjectToken(p.Instance), b) // nothing depends on it
 }
 
 // WatchProgress calls fn for every report about a backup until ctx ends.
@@ -64,4 +65,17 @@ func (c *Client) WatchProgress(ctx context.Context, backup string, fn func(Progr
 	}
 	<-ctx.Done()
 	return sub.Unsubscribe()
+}
+
+// subjectToken makes one token of a subject out of any name.
+func subjectToken(name string) string {
+	if name == "" {
+		return "-"
+	}
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r == '.' || r == '*' || r == '>' {
+			return '_'
+		}
+		return r
+	}, name)
 }

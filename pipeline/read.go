@@ -22,7 +22,7 @@ func (c *Client) read(ctx context.Context, stream string, subjects []string, fro
 	if !follow {
 		info, err := c.info(ctx, stream)
 		if err != nil {
-			return c.streamError(stream, cause(ctx, err))
+			return c.streamError(stream, err)
 		}
 		if last = info.State.LastSeq; last < max(from, 1) {
 			return nil
@@ -63,22 +63,15 @@ func isReset(err error) bool {
 	return false
 }
 
-func (c *Client) info(ctx context.Context, stream string) (*jetstream.StreamInfo, error) {
-	for {
+func (c *Client) info(ctx context.Context, stream string) (info *jetstream.StreamInfo, err error) {
+	err = c.try(ctx, func(ctx context.Context) error {
 		s, err := c.js.Stream(ctx, stream)
 		if err == nil {
-			return s.CachedInfo(), nil
+			info = s.CachedInfo()
 		}
-		if ctx.Err() != nil || !isPassing(err) {
-			return nil, err
-		}
-		if errors.Is(err, context.DeadlineExceeded) {
-			return nil, err // it had apiWait
-		}
-		if err := sleep(ctx, 100*time.Millisecond); err != nil {
-			return nil, err
-		}
-	}
+		return err
+	})
+	return info, err
 }
 
 // readOnce reads until an error. last is where to end, 0 for never.
@@ -87,15 +80,17 @@ func (c *Client) readOnce(ctx context.Context, stream string, subjects []string,
 	if from > 1 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, from
 	}
-	cons, err := c.js.OrderedConsumer(ctx, stream, cfg)
+	rctx, cancel := c.request(ctx)
+	defer cancel()
+	cons, err := c.js.OrderedConsumer(rctx, stream, cfg)
 	if err != nil {
-		return err
+		return cause(rctx, err)
 	}
 	if last > 0 {
 		// Subjects may have nothing at all behind from.
-		info, err := cons.Info(ctx)
+		info, err := cons.Info(rctx)
 		if err != nil {
-			return err
+			return cause(rctx, err)
 		}
 		if info.NumPending == 0 {
 			return errStop
@@ -105,6 +100,7 @@ func (c *Client) readOnce(ctx context.Context, stream string, subjects []string,
 	if err != nil {
 		return err
 	}
+	cancel()
 	defer it.Stop()
 	defer context.AfterFunc(ctx, it.Stop)()
 	for {

@@ -55,23 +55,27 @@ func (c *Client) streamConfigs(id string, so StreamOptions) []jetstream.StreamCo
 
 // ensure makes a stream. Of one that is there only the byte limit is changed: how it is kept and replicated is for its first creator to say.
 func (c *Client) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	s, err := c.js.Stream(rctx, cfg.Name)
-	if isGone(err) {
-		_, err = c.js.CreateStream(rctx, cfg)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			err = nil // another process was faster
+	err := c.try(ctx, func(ctx context.Context) error {
+		s, err := c.js.Stream(ctx, cfg.Name)
+		if isGone(err) {
+			_, err = c.js.CreateStream(ctx, cfg)
+			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+				return nil // another process was faster
+			}
+			return err
 		}
-	} else if err == nil {
+		if err != nil {
+			return err
+		}
 		has := s.CachedInfo().Config
 		if cfg.MaxBytes > 0 && has.MaxBytes != cfg.MaxBytes {
 			has.MaxBytes = cfg.MaxBytes
-			_, err = c.js.UpdateStream(rctx, has)
+			_, err = c.js.UpdateStream(ctx, has)
 		}
-	}
+		return err
+	})
 	if err != nil {
-		return c.streamError(cfg.Name, cause(rctx, err))
+		return c.streamError(cfg.Name, err)
 	}
 	return nil
 }
@@ -84,13 +88,10 @@ type StreamInfo struct {
 
 // ChunkStream returns what the chunk stream of a backup holds.
 func (c *Client) ChunkStream(ctx context.Context, id string) (StreamInfo, error) {
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	s, err := c.js.Stream(rctx, chunkStream+id)
+	i, err := c.info(ctx, chunkStream+id)
 	if err != nil {
-		return StreamInfo{}, c.streamError(chunkStream+id, cause(rctx, err))
+		return StreamInfo{}, c.streamError(chunkStream+id, err)
 	}
-	i := s.CachedInfo()
 	return StreamInfo{Messages: i.State.Msgs, FirstSeq: i.State.FirstSeq, LastSeq: i.State.LastSeq, Bytes: int64(i.State.Bytes), MaxBytes: i.Config.MaxBytes}, nil
 }
 
@@ -107,15 +108,19 @@ func (c *Client) TargetLag(ctx context.Context, id, target string) (Lag, error) 
 }
 
 func (c *Client) lag(ctx context.Context, stream, consumer, what string) (Lag, error) {
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	cons, err := c.js.Consumer(rctx, stream, consumer)
+	var i *jetstream.ConsumerInfo
+	err := c.try(ctx, func(ctx context.Context) error {
+		cons, err := c.js.Consumer(ctx, stream, consumer)
+		if err == nil {
+			i = cons.CachedInfo()
+		}
+		return err
+	})
 	if isGone(err) {
 		return Lag{}, c.streamError(stream, err)
 	}
 	if err != nil {
-		return Lag{}, fmt.Errorf("consumer of %s at %s: %w", what, c.where, cause(rctx, err))
+		return Lag{}, fmt.Errorf("consumer of %s at %s: %w", what, c.where, err)
 	}
-	i := cons.CachedInfo()
 	return Lag{Pending: i.NumPending, AckPending: i.NumAckPending, AckFloor: i.AckFloor.Stream}, nil
 }

@@ -2,8 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // TakeOver is called by the only process that can use a server, after the one before it was killed: leases of the dead are removed, and what
@@ -18,6 +21,9 @@ func (c *Client) TakeOver(ctx context.Context, id string) error {
 	}
 	for t := range st.Targets {
 		cons, err := c.js.Consumer(ctx, chunkStream+id, consumerName(t))
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			continue // a target that is complete, or was dropped
+		}
 		if err != nil {
 			return fmt.Errorf("consumer of target %q of backup %q: %w", t, id, err)
 		}

@@ -48,16 +48,15 @@ func (c *Client) PublishWork(ctx context.Context, backup string, items ...[]byte
 		acks = append(acks, f)
 	}
 	for i, f := range acks {
-		var err error
 		select {
 		case <-f.Ok():
 			continue
-		case err = <-f.Err():
+		case <-f.Err():
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 		// Once more, and waiting: an item that comes twice is read twice at worst, one that is lost would never be.
-		if _, err = c.js.Publish(ctx, workPrefix+backup+".item", items[i], jetstream.WithRetryAttempts(10)); err != nil {
+		if _, err := c.js.Publish(ctx, workPrefix+backup+".item", items[i], jetstream.WithRetryAttempts(10)); err != nil {
 			return fmt.Errorf("could not add work for the readers of backup %q: %w", backup, err)
 		}
 	}
