@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"polarcast/testenv"
 )
@@ -20,11 +21,12 @@ type Options struct {
 
 // Faults are what goes wrong; Double.SetFaults changes them while it runs.
 type Faults struct {
-	CutAfter        int64  // reset the connection after so many bytes of archive data, in the next backup only; 0: never
-	ChecksumFailure bool   // a warning in the stream and SQLSTATE XX001 after the end position, as for damaged pages
-	Refuse          bool   // SQLSTATE 55000, what a Replica or Standby with full_page_writes=off says
-	LoseMember      string // leave the member of this name out of the shared archive; the manifest still lists it
-	Tear            bool   // end the last archive in the middle of a member
+	CutAfter        int64         // reset the connection after so many bytes of archive data, in the next backup only; 0: never
+	Hold            time.Duration // before that reset: the data stands still, the WAL stream goes on
+	ChecksumFailure bool          // a warning in the stream and SQLSTATE XX001 after the end position, as for damaged pages
+	Refuse          bool          // SQLSTATE 55000, what a Replica or Standby with full_page_writes=off says
+	LoseMember      string        // leave the member of this name out of the shared archive; the manifest still lists it
+	Tear            bool          // end the last archive in the middle of a member
 }
 
 // Double is a PolarDB on the wire. It listens on 127.0.0.1 until the test ends.

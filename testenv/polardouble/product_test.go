@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"polarcast/testenv"
 )
@@ -23,7 +24,7 @@ func TestPolarBasebackupMakesNodesThatStart(t *testing.T) {
 			}{
 				{"local stream", "stream", Options{}},
 				{"PFS fetch", "fetch", Options{PFS: true}},
-				{"cut and continued", "stream", Options{Faults: Faults{CutAfter: 12 << 20}}},
+				{"cut and continued", "stream", Options{Faults: Faults{CutAfter: 12 << 20, Hold: time.Second}}},
 			} {
 				t.Run(c.name, func(t *testing.T) { copyAndStart(t, program, s, c.wal, c.opts) })
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/klauspost/compress/zstd"
@@ -37,6 +38,7 @@ func (o *sender) data(p []byte) error {
 	}
 	o.sent += int64(len(p))
 	if o.faults.CutAfter > 0 && o.sent >= o.faults.CutAfter {
+		time.Sleep(o.faults.Hold)
 		o.s.client.reset()
 		return errCut
 	}
