@@ -77,6 +77,8 @@ func (r *backup) streamOnly() string {
 		return "--wal-method=fetch"
 	case q.Options.IncrementalManifest:
 		return "--incremental"
+	case q.Options.Local != "":
+		return "--local=" + q.Options.Local
 	case q.Options.ServerCompression != "":
 		return "server-side compression"
 	}
