@@ -24,7 +24,7 @@ func (e Env) Drained(ctx context.Context, waiting func(target string)) error {
 			return err
 		}
 		behind := ""
-		for _, name := range LiveTargets(st) {
+		for _, name := range ServedTargets(st) {
 			lag, err := e.Client.TargetLag(ctx, e.Backup, name)
 			if err != nil {
 				return err

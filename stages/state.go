@@ -2,6 +2,7 @@ package stages
 
 import (
 	"io/fs"
+	"slices"
 
 	"polarcast/messages"
 	"polarcast/pipeline"
@@ -44,6 +45,11 @@ func Stopped(st pipeline.State) *pipeline.SessionState {
 func Captured(st pipeline.State) bool {
 	s := Stopped(st)
 	return s != nil && st.WALCaptured != nil && st.WALCaptured.EndLSN >= s.Stopped.EndLSN
+}
+
+// ServedTargets returns the names of the targets that still take chunks: those that are served and not proven complete.
+func ServedTargets(st pipeline.State) []string {
+	return slices.DeleteFunc(LiveTargets(st), func(n string) bool { return st.Targets[n].Written != nil })
 }
 
 // LiveTargets returns the names of the targets that are still served.

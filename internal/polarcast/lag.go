@@ -71,7 +71,7 @@ func targetLags(ctx context.Context, c *pipeline.Client, st pipeline.State) ([]b
 	}
 	var lags []behind
 	for _, t := range stages.LiveTargets(st) {
-		if st.Targets[t].Configured != nil {
+		if st.Targets[t].Written != nil {
 			lags = append(lags, behind{name: t})
 			continue
 		}

@@ -67,7 +67,7 @@ func (s *Sender) run(ctx context.Context) error {
 		}
 		if st.Requested.Keep > 0 {
 			add(func(ctx context.Context) error {
-				if err := s.Client.Janitor(ctx, s.Backup, time.Duration(st.Requested.Keep), stages.LiveTargets); err != nil {
+				if err := s.Client.Janitor(ctx, s.Backup, time.Duration(st.Requested.Keep), stages.ServedTargets); err != nil {
 					return err
 				}
 				<-ctx.Done()

@@ -26,6 +26,7 @@ type Prior struct {
 	size  int64
 	files map[uint64]*priorRef
 	miss  map[uint64][]messages.MissingRange
+	all   bool // everything is missing
 }
 
 // priorRef leads to the last spilled part of a file; each spilled part names the one before it.
@@ -75,6 +76,7 @@ func LoadPrior(ctx context.Context, c *pipeline.Client, backup string, session u
 	_ = os.Remove(f.Name()) // the open descriptor keeps it until Close or the end of the process
 	p := &Prior{spill: f, w: bufio.NewWriterSize(f, 256<<10), files: map[uint64]*priorRef{}, miss: map[uint64][]messages.MissingRange{}}
 	for _, m := range missing {
+		p.all = p.all || m.Path == "" // more than could be named
 		k := messages.PathKey(m.Tree, m.Path)
 		p.miss[k] = append(p.miss[k], m)
 	}
@@ -197,6 +199,9 @@ func (p *Prior) file(t messages.Tree, path string) (*priorFile, error) {
 }
 
 func (p *Prior) missing(key uint64, off, n int64) bool {
+	if p.all {
+		return true
+	}
 	for _, m := range p.miss[key] {
 		if off < m.Offset+m.Length && m.Offset < off+n {
 			return true

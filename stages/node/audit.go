@@ -14,6 +14,9 @@ type audit struct {
 	open map[uint64]*fileAudit
 	done map[uint64]uint32 // session in which the file was last found complete
 
+	session uint32           // that has to be complete
+	seals   map[uint32]int64 // by session: files that the index says were read to their end
+
 	seq     uint64 // last message of the index
 	parts   []messages.PartChunk
 	rcpts   []messages.Receipt
@@ -40,7 +43,9 @@ type sessionSpans struct {
 	spans   spans
 }
 
-func newAudit() *audit { return &audit{open: map[uint64]*fileAudit{}, done: map[uint64]uint32{}} }
+func newAudit() *audit {
+	return &audit{open: map[uint64]*fileAudit{}, done: map[uint64]uint32{}, seals: map[uint32]int64{}}
+}
 
 // message folds one message of the index.
 func (a *audit) message(seq uint64, subject pipeline.Subject, data []byte) error {
@@ -82,6 +87,9 @@ func (a *audit) file(key uint64) *fileAudit {
 // record folds what was published.
 func (a *audit) record(r *messages.Record) error {
 	key := messages.PathKey(r.Tree, r.Path)
+	if r.Kind == messages.KindSeal && r.Tree != messages.TreeWAL {
+		a.seals[r.Session]++
+	}
 	if a.done[key] >= r.Session {
 		return nil // published again by a process that took over; the target has had it
 	}

@@ -24,6 +24,7 @@ type loop struct {
 	cons   *pipeline.Consumer
 	index  *pipeline.Publisher
 
+	session uint32 // the last one that was seen
 	in      chan *pipeline.Message
 	commits chan *Batch
 	fail    context.CancelCauseFunc
@@ -86,7 +87,7 @@ func (l *loop) apply(ctx context.Context) error {
 			if err := l.throttle(ctx, len(m.Data())); err != nil {
 				return l.stop(err)
 			}
-			if err := l.message(b, m); err != nil {
+			if err := l.message(ctx, b, m); err != nil {
 				return l.stop(err)
 			}
 			if !b.full() {
@@ -125,7 +126,7 @@ func (l *loop) stop(err error) error {
 }
 
 // message applies all records of one message.
-func (l *loop) message(b *Batch, m *pipeline.Message) error {
+func (l *loop) message(ctx context.Context, b *Batch, m *pipeline.Message) error {
 	rd := messages.NewReader(m.Data())
 	var r messages.Record
 	for {
@@ -135,12 +136,30 @@ func (l *loop) message(b *Batch, m *pipeline.Message) error {
 			}
 			return fmt.Errorf("message %d of backup %q is damaged: %w", m.Seq(), l.s.cfg.Backup, err)
 		}
+		if r.Session > l.session {
+			if err := l.newSession(ctx, r.Session); err != nil {
+				return err
+			}
+		}
 		if err := l.sink.Apply(b, &r); err != nil {
 			return err
 		}
 		l.note(&r)
 	}
 	b.msgs = append(b.msgs, m)
+	return nil
+}
+
+// newSession looks whether the target takes a further session. One that was proven complete must stay as it is: the session is for others.
+func (l *loop) newSession(ctx context.Context, n uint32) error {
+	st, err := l.s.cfg.Log().State(ctx)
+	if err != nil {
+		return err
+	}
+	if st.Targets[l.s.cfg.Target.Name].Written != nil {
+		return errWritten
+	}
+	l.session = n
 	return nil
 }
 

@@ -87,7 +87,7 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	defer cancel(nil)
 	go s.watch(ctx, cancel)
 	defer func() {
-		if errors.Is(context.Cause(ctx), errWritten) {
+		if errors.Is(context.Cause(ctx), errWritten) || errors.Is(err, errWritten) || err != nil && ctx.Err() == nil && s.written(ctx) {
 			err = nil
 		} else if c := context.Cause(ctx); c != nil && errors.Is(err, context.Canceled) {
 			err = c
@@ -115,6 +115,12 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	l := newLoop(s, layout, sink, cons)
 	s.loop.Store(l)
 	return l.run(ctx)
+}
+
+// written reports whether the target was proven complete: then whatever failed here does not matter.
+func (s *Stage) written(ctx context.Context) bool {
+	st, err := s.cfg.Log().State(ctx)
+	return err == nil && st.Targets[s.cfg.Target.Name].Written != nil
 }
 
 // watch ends the stage when its target is complete or the backup is over.

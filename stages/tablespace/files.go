@@ -56,22 +56,21 @@ func NewFiles(cfg FilesConfig) *Files {
 // errOver ends the workers of a session that is read completely, or lost.
 var errOver = errors.New("the session is over")
 
-// Run reads items until a session was read completely.
+// Run reads items until every target has all of them.
 func (s *Files) Run(ctx context.Context) error {
 	last := uint32(0)
 	for {
 		st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 			cur := st.Session()
-			return cur != nil && (cur.ReadDone != nil || cur.Lost == nil && cur.Started.Session > last), st.Terminal()
+			return stages.ReadingOver(st) || cur != nil && cur.ReadDone == nil && cur.Lost == nil && cur.Started.Session > last, st.Terminal()
 		})
 		if err != nil {
 			return err
 		}
-		cur := st.Session()
-		if cur.ReadDone != nil {
+		if stages.ReadingOver(st) {
 			return nil
 		}
-		last = cur.Started.Session
+		last = st.Session().Started.Session
 		if err := s.session(ctx, st, last); err != nil {
 			return err
 		}

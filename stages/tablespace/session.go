@@ -35,6 +35,11 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		return err
 	}
 	var prior *feed.Prior
+	if stages.NeedsRepair(st) {
+		if err := s.cfg.ReleaseWritten(ctx, st); err != nil {
+			return err
+		}
+	}
 	if n > 1 {
 		if err := s.drained(ctx, st); err != nil {
 			return err
@@ -115,7 +120,7 @@ func BaseBackupOptions(st pipeline.State) postgres.BaseBackupOptions {
 		TablespaceMap: o.Tar && !shared,
 	}
 	if c := o.ServerCompression; c != "" {
-		bo.Compression, bo.CompressionDetail, _ = strings.Cut(c, ":")
+		bo.Compression, bo.CompressionDetail, bo.EmptyDetail = strings.Cut(c, ":")
 	}
 	return bo
 }

@@ -49,7 +49,10 @@ func New(cfg Config) *Stage {
 	return &Stage{cfg: cfg}
 }
 
-// Run reads the source to its end. It returns nil when a session was read completely, by this process or by one before it.
+// retriedAfresh is how long a session has to live so that the ones before it do not count as failures in a row.
+const retriedAfresh = time.Minute
+
+// Run reads the source to its end, and again when parts of it are lost on their way. It returns nil when every target has all of it.
 func (s *Stage) Run(ctx context.Context) error {
 	lease, err := stages.Lead(ctx, s.cfg.Env, stageName)
 	if err != nil {
@@ -58,26 +61,37 @@ func (s *Stage) Run(ctx context.Context) error {
 	defer lease.Release()
 	ctx, cancel := stages.WithLease(ctx, lease)
 	defer cancel()
-	for attempt := 0; ; attempt++ {
+	for attempt := 0; ; {
 		st, err := s.waitReady(ctx)
 		if err != nil {
 			return err
 		}
-		cur := st.Session()
-		if cur != nil && cur.ReadDone != nil {
+		if stages.ReadingOver(st) {
 			return nil
 		}
+		cur := st.Session()
 		n := uint32(1)
 		if cur != nil {
 			n = cur.Started.Session + 1
-			if cur.Lost == nil {
+			if cur.Lost == nil && cur.ReadDone == nil {
 				if err := s.lost(ctx, cur.Started.Session, errors.New("the process that read it was lost")); err != nil {
 					return err
 				}
 			}
 		}
+		if stages.NeedsRepair(st) {
+			s.cfg.Logger.Warn("parts of the backup were lost after they had been sent: reading the source again for them", "session", n)
+		}
+		began := time.Now()
 		err = s.session(ctx, st, n)
-		if err == nil || ctx.Err() != nil || attempt >= s.cfg.Retries || !postgres.IsConnectionLost(err) {
+		if err == nil {
+			attempt = 0
+			continue
+		}
+		if time.Since(began) > retriedAfresh {
+			attempt = 0 // it had been going well
+		}
+		if attempt++; ctx.Err() != nil || attempt > s.cfg.Retries || !postgres.IsConnectionLost(err) {
 			return err
 		}
 		s.cfg.Logger.Warn("session lost, starting another", "session", n, "error", err)
@@ -89,11 +103,14 @@ func (s *Stage) Run(ctx context.Context) error {
 	}
 }
 
-// waitReady returns when the checkpoint stage has prepared the session and the wal stage has its slot.
+// waitReady returns when the checkpoint stage has prepared the session and the wal stage has its slot, and when there is something to read, or
+// never will be.
 func (s *Stage) waitReady(ctx context.Context) (pipeline.State, error) {
 	return s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 		ready := st.Prepared != nil && (st.Requested.WALMethod != "stream" || st.Slot != nil)
-		return ready, st.Terminal()
+		cur := st.Session()
+		open := cur == nil || cur.ReadDone == nil || stages.NeedsRepair(st)
+		return ready && (open || stages.ReadingOver(st)), st.Terminal()
 	})
 }
 
@@ -116,7 +133,7 @@ func (s *Stage) drained(ctx context.Context, st pipeline.State) error {
 	for {
 		behind := ""
 		for name, t := range st.Targets {
-			if t.Dropped != nil || t.Failed != nil {
+			if t.Dropped != nil || t.Failed != nil || t.Written != nil {
 				continue
 			}
 			lag, err := s.cfg.Client.TargetLag(ctx, s.cfg.Backup, name)

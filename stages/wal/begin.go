@@ -45,7 +45,8 @@ func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.Stat
 	size := st.Prepared.WALSegmentSize
 	start := postgres.LSN(cur.StartLSN) - postgres.LSN(uint64(cur.StartLSN)%uint64(size))
 	resumed := false
-	if st.WALStarted != nil && st.WALStarted.Timeline == cur.Timeline {
+	// After all WAL was captured there is a further session only because parts were lost: its WAL is captured anew.
+	if st.WALStarted != nil && st.WALStarted.Timeline == cur.Timeline && st.WALCaptured == nil {
 		last, err := s.lastDurable(ctx, size, cur.Timeline)
 		if err != nil {
 			return err

@@ -84,12 +84,25 @@ func (s *Stage) Run(ctx context.Context) error {
 			return err
 		}
 		if stages.Captured(st) {
-			return nil
+			// Parts may be lost on their way, and be asked for again.
+			s.w = nil
+			if st, err = s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+				return stages.ReadingOver(st) || !stages.Captured(st), st.Terminal()
+			}); err != nil {
+				return err
+			}
+			if stages.ReadingOver(st) {
+				return nil
+			}
 		}
 		before := s.position()
 		err = s.capture(ctx, st)
+		if err == nil {
+			failed = 0
+			continue
+		}
 		var lost errLost
-		if err == nil || !errors.As(err, &lost) || ctx.Err() != nil {
+		if !errors.As(err, &lost) || ctx.Err() != nil {
 			return err
 		}
 		if s.position() > before {
