@@ -91,7 +91,7 @@ func request(o *basebackup.Options) messages.Requested {
 	}
 	if method, detail := o.Compression.ServerOptions(); method != "" && method != "none" {
 		r.Options.ServerCompression = method
-		if detail != "" {
+		if o.Compression.HasDetail {
 			r.Options.ServerCompression += ":" + detail
 		}
 	}

@@ -28,6 +28,8 @@ type BaseBackupOptions struct {
 	TargetDetail      string // a directory of the server
 	Compression       string // method of compression by the server, gzip, lz4, zstd (15 and later)
 	CompressionDetail string // its level and options
+	// EmptyDetail sends CompressionDetail although it is empty: the server then says what is wrong with "gzip:".
+	EmptyDetail bool
 	PolarShared       bool   // the server is a PolarDB with polar_enable_shared_storage_mode on
 }
 
@@ -69,7 +71,7 @@ func BuildBaseBackup(serverVersion int, o BaseBackupOptions) (string, error) {
 	add(target != "", "TARGET "+quoteLiteral(target))
 	add(o.TargetDetail != "", "TARGET_DETAIL "+quoteLiteral(o.TargetDetail))
 	add(o.Compression != "", "COMPRESSION "+quoteLiteral(o.Compression))
-	add(o.Compression != "" && o.CompressionDetail != "", "COMPRESSION_DETAIL "+quoteLiteral(o.CompressionDetail))
+	add(o.Compression != "" && (o.CompressionDetail != "" || o.EmptyDetail), "COMPRESSION_DETAIL "+quoteLiteral(o.CompressionDetail))
 	switch {
 	case len(opts) == 0:
 		return "BASE_BACKUP", nil
