@@ -53,6 +53,11 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	if err != nil {
 		return err
 	}
+	wal, err := s.reserve(ctx, st)
+	if err != nil {
+		return err
+	}
+	defer wal.close()
 	bb, err := conn.BaseBackup(ctx, command)
 	if err != nil {
 		return err
@@ -78,7 +83,7 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 			err = errors.Join(err, ignoreSkip(s.lost(ctx, n, err)))
 		}
 	}()
-	return s.read(ctx, st, n, bb, prior)
+	return s.read(ctx, st, n, bb, prior, wal)
 }
 
 func ignoreSkip(err error) error {
@@ -113,7 +118,7 @@ func BaseBackupOptions(st pipeline.State) postgres.BaseBackupOptions {
 	shared := st.Prepared != nil && st.Prepared.Polar != nil && st.Prepared.Polar.SharedStorage
 	bo := postgres.BaseBackupOptions{
 		Label: r.Label, Progress: o.EstimateSize, Fast: o.Checkpoint == "fast",
-		WAL: r.WALMethod == "fetch", NoWait: r.WALMethod != "none",
+		WAL: r.WALMethod == "fetch" && !shared, NoWait: r.WALMethod != "none",
 		MaxRate: o.MaxRate, VerifyChecksums: o.VerifyChecksums,
 		Manifest: o.Manifest, ManifestChecksums: o.ManifestChecksums, Incremental: o.IncrementalManifest,
 		// In shared-storage mode the map is empty and the tablespaces' contents are dropped by PolarDB 15's server: data would be lost.
@@ -126,7 +131,7 @@ func BaseBackupOptions(st pipeline.State) postgres.BaseBackupOptions {
 }
 
 // read moves the whole answer of the server into the pipeline.
-func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postgres.BaseBackup, prior *feed.Prior) error {
+func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postgres.BaseBackup, prior *feed.Prior, wal *fetched) error {
 	check := newManifestCheck(st.Requested.Options.ManifestChecksums)
 	part := newPart(st.Requested.Options)
 	if stages.SharedStorage(st) {
@@ -164,6 +169,10 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postg
 		return err
 	}
 	if err := check.finish(); err != nil {
+		fd.Abort(err)
+		return err
+	}
+	if err := wal.copy(ctx, fd, bb.StartLSN, end, bb.StartTimeline, st.Prepared.WALSegmentSize); err != nil {
 		fd.Abort(err)
 		return err
 	}
