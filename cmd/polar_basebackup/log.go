@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"polarcast/internal/cli"
 )
@@ -18,7 +19,8 @@ func (h logHandler) Enabled(_ context.Context, l slog.Level) bool {
 func (h logHandler) Handle(_ context.Context, r slog.Record) error {
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		text += fmt.Sprintf(" (%s: %s)", a.Key, a.Value)
+		value := strings.Join(strings.Fields(a.Value.String()), " ") // libpq's errors have several lines
+		text += fmt.Sprintf(" (%s: %s)", a.Key, value)
 		return true
 	})
 	switch {

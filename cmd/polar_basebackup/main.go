@@ -9,7 +9,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	"polarcast/internal/cli"
 	"polarcast/internal/cli/basebackup"
 	"polarcast/internal/dropin"
 )
@@ -41,18 +40,11 @@ func run(o *basebackup.Options) int {
 	if err == nil {
 		err = dropin.Run(ctx, opts)
 	}
+	if told := new(dropin.Told); err != nil && !errors.As(err, told) {
+		ui.Failed(err)
+	}
 	if err != nil {
-		ui.m.Fail(withForm(err))
 		return 1
 	}
 	return 0
-}
-
-// withForm keeps errors that carry their own form, and gives the others none.
-func withForm(err error) error {
-	var e *cli.Error
-	if errors.As(err, &e) {
-		return err
-	}
-	return err
 }

@@ -31,6 +31,8 @@ func (u *ui) Verbose(format string, args ...any) { u.m.Verbose(format, args...) 
 
 func (u *ui) Info(format string, args ...any) { u.m.Info(format, args...) }
 
+func (u *ui) Failed(err error) { u.m.Fail(err) }
+
 func (u *ui) WaitingForCheckpoint() {
 	if u.progress != nil {
 		u.m.WaitingForCheckpoint()

@@ -23,7 +23,7 @@ func (r *backup) failed(cause error) error {
 	case r.o.NoClean:
 		r.o.UI.Info("data directory \"%s\" not removed at user's request", r.o.Target.Dir)
 		return nil
-	case !r.o.NoResume && r.o.Tar == nil && r.final.Session() != nil && !errors.Is(cause, target.ErrNotEmpty):
+	case !r.o.NoResume && r.o.Tar == nil && r.final.Session() != nil && (r.resumed || !errors.Is(cause, target.ErrNotEmpty)):
 		r.o.UI.Info("the interrupted backup is kept in \"%s\": run the same command again to continue it, or with --no-resume to start over", r.o.Target.Dir)
 		return nil
 	}

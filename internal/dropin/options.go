@@ -68,6 +68,8 @@ type UI interface {
 	Verbose(format string, args ...any)
 	// Info prints a line that is always shown.
 	Info(format string, args ...any)
+	// Failed prints an error. Run returns it as Told.
+	Failed(err error)
 	// Progress shows how far the backup is; last is true once, at the end.
 	Progress(p pipeline.Progress, last bool)
 }

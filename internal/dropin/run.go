@@ -51,7 +51,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	r.phases.start = r.started
 	defer func() {
 		if e := r.report(err); e != nil {
-			err = errors.Join(err, e)
+			err = r.also(err, e)
 		}
 	}()
 	if err := r.identify(ctx); err != nil {
@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	err = r.stages(ctx)
 	r.final, _ = r.client.Log(r.id).State(context.WithoutCancel(ctx))
 	if err != nil {
-		return errors.Join(err, r.failed(err))
+		return r.tell(err, func() error { return r.failed(err) })
 	}
 	return r.complete()
 }
@@ -151,7 +151,7 @@ func (r *backup) open(ctx context.Context) error {
 		return err
 	}
 	if err := r.begin(ctx); err != nil {
-		return errors.Join(err, r.abandon())
+		return r.tell(err, r.abandon)
 	}
 	return nil
 }

@@ -84,6 +84,9 @@ func (t *tarSink) inject(a *archive) error {
 	if m == nil {
 		return nil
 	}
+	if m.rec.Mode == 0 {
+		m.rec.Mode = uint32(t.layout.Config().FileMode)
+	}
 	src := io.NewSectionReader(m.f, 0, m.rec.Size)
 	if t.opts.Out != nil {
 		return a.whole(header("backup_manifest", &m.rec, m.rec.Size), src)

@@ -24,7 +24,8 @@ type loop struct {
 	cons   *pipeline.Consumer
 	index  *pipeline.Publisher
 
-	session uint32 // the last one that was seen
+	session uint32 // the last one that was seen: the layout knows its tablespaces
+
 	in      chan *pipeline.Message
 	commits chan *Batch
 	fail    context.CancelCauseFunc
@@ -150,7 +151,8 @@ func (l *loop) message(ctx context.Context, b *Batch, m *pipeline.Message) error
 	return nil
 }
 
-// newSession looks whether the target takes a further session. One that was proven complete must stay as it is: the session is for others.
+// newSession looks whether the target takes a further session, and learns its tablespaces before its first record is written: there may be others
+// than the last one had. A target that was proven complete must stay as it is: the session is for others.
 func (l *loop) newSession(ctx context.Context, n uint32) error {
 	st, err := l.s.cfg.Log().State(ctx)
 	if err != nil {
@@ -159,8 +161,17 @@ func (l *loop) newSession(ctx context.Context, n uint32) error {
 	if st.Targets[l.s.cfg.Target.Name].Written != nil {
 		return errWritten
 	}
+	added := false
+	for _, s := range st.Sessions {
+		if s.Started.Session > l.session && l.layout.AddSpaces(s.Started.Tablespaces) {
+			added = true
+		}
+	}
 	l.session = n
-	return nil
+	if dir := l.s.cfg.Target.Dir; !added || dir == "" || dir == "-" {
+		return nil
+	}
+	return l.layout.Open(ctx, l.s.cfg.Env)
 }
 
 // committer makes batches durable, one after the other.

@@ -154,7 +154,7 @@ func (r *reader) manifest(bb *postgres.BaseBackup) error {
 	// With two trees there are two manifests, which are made from this one.
 	whole := r.check.split == nil
 	if whole {
-		if err := r.feed.StartFile(messages.Record{Path: manifestName, Mode: 0o600}, -1); err != nil {
+		if err := r.feed.StartFile(messages.Record{Path: manifestName}, -1); err != nil {
 			return err
 		}
 	}

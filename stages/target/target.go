@@ -98,13 +98,24 @@ func NewLayout(cfg Config, shared bool, spaces []messages.Tablespace) (*Layout, 
 		}
 		l.walDir = cfg.WALDir
 	}
+	l.AddSpaces(spaces)
+	return l, nil
+}
+
+// AddSpaces takes in user tablespaces of a later session, and reports whether one was new. Those of earlier sessions stay known: files in them
+// may have to be removed. Not for use beside other methods.
+func (l *Layout) AddSpaces(spaces []messages.Tablespace) (added bool) {
 	for _, t := range spaces {
 		if t.OID == 0 {
 			continue
 		}
-		l.spaces[fmt.Sprint(t.OID)] = l.location(t)
+		oid, loc := fmt.Sprint(t.OID), l.location(t)
+		if l.spaces[oid] != loc {
+			l.spaces[oid] = loc
+			added = true
+		}
 	}
-	return l, nil
+	return added
 }
 
 // location is where a tablespace of the source is put. An in-place tablespace (relative location) stays inside the data directory.

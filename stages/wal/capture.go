@@ -46,10 +46,7 @@ func (s *Stage) capture(ctx context.Context, st pipeline.State) error {
 	}
 	stream, err := conn.StartReplication(ctx, s.slot, s.w.pos, s.w.tli)
 	if err != nil {
-		if postgres.IsWALRemoved(err) {
-			return fmt.Errorf("the server no longer has the WAL from %s on that this backup needs: use a replication slot (--slot), or raise wal_keep_size, and start again: %w", s.w.pos, err)
-		}
-		return lostIfNetwork(err)
+		return s.streamError(err)
 	}
 	if s.cfg.OnStreaming != nil {
 		s.cfg.OnStreaming()
@@ -100,7 +97,7 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 		case err != nil:
-			return s.streamError(err, endLSN)
+			return s.streamError(err)
 		case m.Keepalive:
 			reply = m.ReplyRequested
 		default:
@@ -117,10 +114,13 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 	}
 }
 
-func (s *Stage) streamError(err error, end postgres.LSN) error {
+func (s *Stage) streamError(err error) error {
 	var eot *postgres.EndOfTimeline
 	if errors.As(err, &eot) {
 		return fmt.Errorf("the server went on to timeline %d at %s while the backup was running (it was promoted, or follows a promoted one): the backup cannot be used, start it again", eot.NextTLI, eot.SwitchPoint)
+	}
+	if postgres.IsWALRemoved(err) {
+		return fmt.Errorf("the server no longer has the WAL from %s on that this backup needs: use a replication slot (--slot), or raise wal_keep_size, and start again: %w", s.w.pos, err)
 	}
 	return lostIfNetwork(err)
 }

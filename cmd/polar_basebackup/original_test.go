@@ -1,0 +1,207 @@
+package main_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"polarcast/testenv"
+)
+
+// What goes wrong is told as the installed pg_basebackup tells it, with the same exit status.
+func TestErrorsOfTheOriginal(t *testing.T) {
+	original := testenv.Tool(t, "pg_basebackup")
+	major := testenv.ToolMajor("pg_basebackup")
+	s := testenv.Start(t, major, testenv.Options{
+		Conf: "max_wal_senders = 2\nmax_replication_slots = 2\n",
+		HBA:  "host all,replication secret 127.0.0.1/32 scram-sha-256\nhost all,replication nobody 127.0.0.1/32 reject\n",
+	})
+	s.Exec("CREATE ROLE plain LOGIN", "CREATE ROLE secret LOGIN REPLICATION PASSWORD 'right'", "CREATE ROLE nobody LOGIN REPLICATION",
+		"SELECT pg_create_physical_replication_slot('taken')")
+	full := testenv.Dir(t)
+	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	port := s.PortString()
+	for _, c := range []struct {
+		name string
+		env  []string
+		args []string
+		also []string // lines of ours that the original does not have
+	}{
+		{"no server", nil, []string{"-h", "127.0.0.1", "-p", "1", "-U", "postgres"}, nil},
+		{"no socket", nil, []string{"-h", "/no/such/directory", "-U", "postgres"}, nil},
+		{"no host", nil, []string{"-h", "no-such-host.invalid", "-U", "postgres"}, nil},
+		{"no role", nil, []string{"-p", port, "-U", "stranger"}, nil},
+		{"not allowed", nil, []string{"-p", port, "-U", "plain"}, nil},
+		{"rejected", nil, []string{"-p", port, "-U", "nobody"}, nil},
+		{"no password", nil, []string{"-p", port, "-U", "secret", "-w"}, nil},
+		{"wrong password", []string{"PGPASSWORD=wrong"}, []string{"-p", port, "-U", "secret"}, nil},
+		{"slot exists", nil, []string{"-p", port, "-U", "postgres", "-C", "-S", "taken"}, nil},
+		{"no slot", nil, []string{"-p", port, "-U", "postgres", "-S", "missing"}, nil},
+		{"directory in use", nil, []string{"-p", port, "-U", "postgres", "-D", full}, nil},
+		{"label too long", nil, []string{"-p", port, "-U", "postgres", "-Xnone", "-l", strings.Repeat("x", 1100)}, nil},
+		{"bad checksum algorithm", nil, []string{"-p", port, "-U", "postgres", "-Xnone", "--manifest-checksums", "md5"}, nil},
+		{"bad compression level", nil, []string{"-p", port, "-U", "postgres", "-Xnone", "-Z", "server-gzip:99"}, nil},
+		{"bad target", nil, []string{"-p", port, "-U", "postgres", "-Xnone", "--target", "moon"}, nil},
+		{"target without its directory", nil, []string{"-p", port, "-U", "postgres", "-Xnone", "--target", "server"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			run := func(program string) (int, []string) {
+				args := slices.Clone(c.args)
+				if !slices.Contains(args, "-h") {
+					args = append(args, "-h", "127.0.0.1")
+				}
+				dir := ""
+				if !slices.Contains(args, "-D") && !slices.Contains(args, "--target") {
+					dir = newDir(t)
+					args = append(args, "-D", dir)
+				}
+				p := testenv.Run(t, testenv.ProcessOptions{Env: c.env}, program, args...)
+				code := p.Wait(generous)
+				p.NoSurvivors()
+				if dir != "" {
+					untouched(t, dir, false)
+				}
+				return code, comparable(p.Stderr(), filepath.Base(program), dir)
+			}
+			wantCode, want := run(original)
+			code, got := run(testenv.Binary(t, "polar_basebackup"))
+			if wantCode == 0 {
+				t.Fatal("the original does not fail")
+			}
+			if code != wantCode || !slices.Equal(got, want) {
+				t.Errorf("exit status %d, the original %d\n--- ours\n%s\n--- original\n%s", code, wantCode, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+	s.NoBackupLeft("taken")
+}
+
+var processID = regexp.MustCompile(`pg_basebackup_[0-9]+`)
+
+// comparable is standard error without what must differ: the program's name, the directory, process ids. What is said about cleaning up is left out:
+// how far a run came before the error differs.
+func comparable(stderr, program, dir string) []string {
+	var lines []string
+	for _, l := range strings.Split(strings.TrimRight(stderr, "\n"), "\n") {
+		l = strings.TrimPrefix(l, program+": ")
+		if dir != "" {
+			l = strings.ReplaceAll(l, dir, "DIR")
+		}
+		l = processID.ReplaceAllString(l, "SLOT")
+		if !strings.HasPrefix(l, "removing ") {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// There are not enough WAL senders for a backup with streamed WAL.
+func TestNoWALSenderFree(t *testing.T) {
+	original := testenv.Tool(t, "pg_basebackup")
+	s := testenv.Start(t, 15, testenv.Options{Conf: "max_wal_senders = 1\n"})
+	dir := newDir(t)
+	p := testenv.Run(t, testenv.ProcessOptions{}, original, "-h", "127.0.0.1", "-p", s.PortString(), "-U", "postgres", "-D", dir)
+	want := "number of requested standby connections exceeds max_wal_senders (currently 1)"
+	if p.Wait(generous) != 1 || !strings.Contains(p.Stderr(), want) {
+		t.Fatalf("the original: %s", p.Stderr())
+	}
+	fails(t, start(t, s, stream("-D", dir)...), want)
+	untouched(t, dir, false)
+	must(t, s, stream("-D", dir, "-Xfetch")...)
+	check(t, s, dir)
+	s.NoBackupLeft()
+}
+
+// A rerun with other options, or against another server, is refused and changes nothing.
+func TestRerunRefused(t *testing.T) {
+	s := testenv.Start(t, 15, testenv.Options{})
+	other := testenv.Start(t, 15, testenv.Options{})
+	filler(s, 8)
+	dir := newDir(t)
+	p := start(t, s, slow(dir)...)
+	begun(p)
+	p.Kill()
+	s.NoBackupLeft()
+	marker := func() string { b, _ := os.ReadFile(filepath.Join(dir, ".polarcast", "backup")); return string(b) }
+	before := marker()
+	fails(t, start(t, s, stream("-D", dir, "-Xfetch")...), "other options", "--no-resume")
+	fails(t, start(t, s, stream("-D", dir, "-l", "another")...), "other options", "--no-resume")
+	// The same command, which now leads to another server.
+	at := []string{"-h", s.Host(), "-p", s.PortString()}
+	s.Stop(testenv.Fast)
+	px := testenv.StartProxy(t, "tcp", "127.0.0.1:"+other.PortString())
+	_ = at
+	fails(t, start(t, other, stream("-h", "127.0.0.1", "-p", portOf(px), "-D", dir)...), "other options")
+	s.Start()
+	if after := marker(); before == "" || after != before {
+		t.Errorf("the marker was %q and is %q", before, after)
+	}
+	must(t, s, stream("-D", dir+"/")...)
+	check(t, s, dir)
+	same(t, s, dir, testenv.CopyOptions{})
+	fails(t, start(t, s, stream("-D", dir)...), "exists but is not empty")
+	s.NoBackupLeft()
+}
+
+// The same command line, but another server answers at the address.
+func TestRerunOtherServer(t *testing.T) {
+	one, two := testenv.Start(t, 15, testenv.Options{}), testenv.Start(t, 15, testenv.Options{})
+	filler(one, 8)
+	sockets := testenv.Dir(t)
+	link := func(s *testenv.Server) {
+		t.Helper()
+		name := filepath.Join(sockets, ".s.PGSQL.5432")
+		_ = os.Remove(name)
+		if err := os.Symlink(filepath.Join(s.Sockets, ".s.PGSQL."+s.PortString()), name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := newDir(t)
+	run := func(args ...string) *testenv.Process {
+		return testenv.StartProcess(t, testenv.ProcessOptions{}, testenv.Binary(t, "polar_basebackup"),
+			append([]string{"-h", sockets, "-p", "5432", "-U", "postgres", "-c", "fast"}, args...)...)
+	}
+	link(one)
+	p := run(slow(dir)...)
+	begun(p)
+	p.Kill()
+	link(two)
+	fails(t, run(stream("-D", dir)...), "holds an interrupted backup of another server", "--no-resume")
+	link(one)
+	p = run(stream("-v", "-D", dir)...)
+	if code := p.Wait(generous); code != 0 || !strings.Contains(p.Stderr(), "continuing the interrupted backup") {
+		t.Fatalf("exit status %d\n%s", code, p.Stderr())
+	}
+	check(t, one, dir)
+	one.NoBackupLeft()
+	two.NoBackupLeft()
+}
+
+// Directories may be given relative, with slashes at the end, and under any umask.
+func TestDirectoryNames(t *testing.T) {
+	s := testenv.Start(t, 15, testenv.Options{})
+	work := testenv.Dir(t)
+	for i, c := range []struct{ dir, umask string }{{"copy", "0000"}, {"./a//b/../c/", "0077"}, {work + "/abs///", "0022"}, {"mit leerzeichen ü", "0177"}} {
+		script := fmt.Sprintf(`umask %s; exec "$0" "$@"`, c.umask)
+		p := testenv.Run(t, testenv.ProcessOptions{Dir: work}, "/bin/sh", append([]string{"-c", script, testenv.Binary(t, "polar_basebackup")},
+			append(stream("-h", "127.0.0.1", "-p", s.PortString(), "-U", "postgres", "-c", "fast", "-N", "-D", c.dir), []string{"-v"}...)...)...)
+		if code := p.Wait(generous); code != 0 {
+			t.Errorf("%d: -D %q: exit status %d\n%s", i, c.dir, code, p.Stderr())
+			continue
+		}
+		dir := c.dir
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(work, dir)
+		}
+		dir = filepath.Clean(dir)
+		check(t, s, dir)
+		modes(t, dir, 0o600, 0o700)
+	}
+	s.NoBackupLeft()
+}
