@@ -26,6 +26,8 @@ type FilesConfig struct {
 	Retries int
 	// RetryDelay is the pause before a further session; 0 means 5 s.
 	RetryDelay time.Duration
+	// Patience is how long a server may be away, because it is being restarted, before the stage gives up; 0 means 2 minutes.
+	Patience time.Duration
 	// PingInterval is how often the session is asked whether it lives; 0 means 1 s.
 	PingInterval time.Duration
 	// SpillDir receives temporary files; "" is the system's temporary directory.
@@ -48,6 +50,9 @@ func NewFiles(cfg FilesConfig) *Files {
 	cfg.Env = cfg.Env.WithDefaults()
 	if cfg.RetryDelay == 0 {
 		cfg.RetryDelay = 5 * time.Second
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = 2 * time.Minute
 	}
 	if cfg.PingInterval == 0 {
 		cfg.PingInterval = time.Second
@@ -81,6 +86,7 @@ func (f *Files) Run(ctx context.Context) error {
 
 // sessions starts sessions until one was read and closed.
 func (f *Files) sessions(ctx context.Context) error {
+	var away time.Time // since when the server has not let a session begin
 	for failed := 0; ; {
 		st, err := f.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 			ready := st.Prepared != nil && (st.Requested.WALMethod != "stream" || st.Slot != nil)
@@ -107,13 +113,31 @@ func (f *Files) sessions(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil || !passing(err) {
 			return err
 		}
-		if time.Since(before) > time.Minute {
-			failed = 0 // it had been going well
+		now, e := f.cfg.Log().State(ctx)
+		if e != nil {
+			return e
 		}
-		if failed++; failed > f.cfg.Retries {
-			return err
+		if cur := now.Session(); cur == nil || cur.Started.Session < n {
+			if n == 1 || f.cfg.Retries == 0 {
+				return err
+			}
+			if away.IsZero() {
+				away = time.Now()
+				f.cfg.Logger.Warn("waiting for the source to begin another session", "error", err)
+			}
+			if time.Since(away) > f.cfg.Patience {
+				return err
+			}
+		} else {
+			away = time.Time{}
+			if time.Since(before) > time.Minute {
+				failed = 0 // it had been going well
+			}
+			if failed++; failed > f.cfg.Retries {
+				return err
+			}
+			f.cfg.Logger.Warn("session lost, starting another", "session", n, "error", err)
 		}
-		f.cfg.Logger.Warn("session lost, starting another", "session", n, "error", err)
 		select {
 		case <-time.After(f.cfg.RetryDelay):
 		case <-ctx.Done():

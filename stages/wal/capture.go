@@ -99,7 +99,12 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 		case err != nil:
 			return s.streamError(err)
 		case m.Keepalive:
-			reply = m.ReplyRequested
+			if reply = m.ReplyRequested; reply {
+				// Also a server that shuts down waits until all that it has sent is durable here.
+				if err := s.w.feed.Flush(); err != nil {
+					return err
+				}
+			}
 		default:
 			if err := s.w.write(m.Start, m.Data); err != nil {
 				return err
