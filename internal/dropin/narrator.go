@@ -37,6 +37,9 @@ func (v *narrator) event(_ uint64, ev messages.Event) error {
 			return err
 		}
 		v.r.phases.checkpoint = now
+		if v.r.o.Request.Options.NoShared {
+			return nil
+		}
 		ui.Verbose("checkpoint completed")
 		ui.Verbose("write-ahead log start point: %s on timeline %d", postgres.LSN(s.StartLSN), s.Timeline)
 		if v.slot != nil {
@@ -54,6 +57,9 @@ func (v *narrator) event(_ uint64, ev messages.Event) error {
 		}
 		v.r.phases.read = now
 		v.endProgress()
+		if v.r.o.Request.Options.NoShared {
+			return nil
+		}
 		ui.Verbose("write-ahead log end point: %s", postgres.LSN(d.EndLSN))
 		if d.ManifestChecked {
 			ui.Verbose("size and checksum of %d files are as the server's backup manifest says", d.ManifestFiles)

@@ -27,7 +27,7 @@ func (r *backup) stages(ctx context.Context) error {
 	}
 	parts := map[string]interface{ Run(context.Context) error }{
 		"checkpoint": checkpoint.New(checkpoint.Config{Env: r.env, Connect: o.Connect}),
-		"tablespace": tablespace.New(tablespace.Config{Env: r.env, Connect: o.Connect, OldManifest: o.OldManifest, Strict: sequential,
+		"tablespace": tablespace.New(tablespace.Config{Env: r.env, Connect: o.Connect, ConnectSQL: o.Files.ConnectSQL, OldManifest: o.OldManifest, Strict: sequential,
 			SpillDir: r.storeDir}),
 		"wal":     wal.New(wal.Config{Env: r.env, Connect: o.Connect, StatusInterval: o.StatusInterval, Strict: sequential}),
 		"storage": storage.New(st),
@@ -95,8 +95,12 @@ func (r *backup) follow(ctx context.Context) func() {
 	}()
 	go func() { _ = r.client.WatchProgress(ctx, r.id, v.progress) }()
 	go v.tellSpin(ctx)
-	r.o.UI.Verbose("initiating base backup, waiting for checkpoint to complete")
-	r.o.UI.WaitingForCheckpoint()
+	if r.o.Request.Options.NoShared {
+		r.o.UI.Verbose("copying the server's configuration; its data is shared")
+	} else {
+		r.o.UI.Verbose("initiating base backup, waiting for checkpoint to complete")
+		r.o.UI.WaitingForCheckpoint()
+	}
 	return func() {
 		// The last events are told by this goroutine's reading, which is only a moment behind.
 		time.AfterFunc(2*time.Second, cancel)

@@ -49,6 +49,16 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		}
 		defer prior.Close()
 	}
+	if st.Requested.Options.NoShared {
+		files, err := s.readSkeleton(ctx)
+		if err == nil {
+			return s.skeletonSession(ctx, st, n, sys, files, prior)
+		}
+		if !errors.Is(err, errNoSkeleton) {
+			return err
+		}
+		s.cfg.Logger.Info("taking the local tree from a base backup", "reason", err)
+	}
 	command, err := s.command(ctx, conn, st)
 	if err != nil {
 		return err
@@ -66,17 +76,8 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	for _, t := range bb.Tablespaces {
 		started.Tablespaces = append(started.Tablespaces, messages.Tablespace{OID: t.OID, Location: t.Location, SizeKB: t.SizeKB, Shared: t.Shared})
 	}
-	err = s.cfg.AppendIf(ctx, stageName, messages.EventSessionStarted, started, func(st pipeline.State) error {
-		if cur := st.Session(); cur != nil && cur.Started.Session >= n {
-			return fmt.Errorf("session %d of backup %q was started by another process", n, s.cfg.Backup)
-		}
-		return st.Terminal()
-	})
-	if err != nil {
+	if err := s.started(ctx, started); err != nil {
 		return err
-	}
-	if s.cfg.OnSession != nil {
-		s.cfg.OnSession(started)
 	}
 	defer func() {
 		if err != nil {
@@ -84,6 +85,20 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		}
 	}()
 	return s.read(ctx, st, n, bb, prior, wal)
+}
+
+// started notes that a session has begun, unless another process has begun the same one.
+func (s *Stage) started(ctx context.Context, started messages.SessionStarted) error {
+	err := s.cfg.AppendIf(ctx, stageName, messages.EventSessionStarted, started, func(st pipeline.State) error {
+		if cur := st.Session(); cur != nil && cur.Started.Session >= started.Session {
+			return fmt.Errorf("session %d of backup %q was started by another process", started.Session, s.cfg.Backup)
+		}
+		return st.Terminal()
+	})
+	if err == nil && s.cfg.OnSession != nil {
+		s.cfg.OnSession(started)
+	}
+	return err
 }
 
 func ignoreSkip(err error) error {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pipeline"
@@ -19,6 +21,9 @@ type Config struct {
 	stages.Env
 	// Connect opens a replication connection to the source.
 	Connect func(ctx context.Context) (*postgres.Conn, error)
+	// ConnectSQL opens an ordinary connection to the source, over which the local tree of a replica is read when its role may; nil: it is taken from
+	// a base backup.
+	ConnectSQL func(ctx context.Context) (*pgconn.PgConn, error)
 	// Retries is how many further sessions are started when one is lost. The drop-in command uses 0: it is run again by its user.
 	Retries int
 	// RetryDelay is the pause before a further session; 0 means 5 s.
