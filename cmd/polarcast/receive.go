@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"os"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"polarcast/internal/cli"
 	"polarcast/internal/cli/basebackup"
 	"polarcast/internal/polarcast"
+	"polarcast/pfs"
 	"polarcast/stages/node"
 	"polarcast/stages/storage"
 	"polarcast/stages/target"
@@ -72,18 +74,32 @@ func receiver(r *polarcast.Receiver, a *app, fs *pflag.FlagSet, o *basebackup.Op
 	if o.Format == basebackup.Tar {
 		r.Tar = &storage.TarOptions{Compression: tarCompression(o), Level: o.Compression.Level, Workers: o.Compression.Workers, Long: o.Compression.Long}
 	}
-	r.Settings = node.Settings{Kind: node.Kind(o.NodeIs), WriteRecoveryConf: o.WriteRecoveryConf, Slot: o.Slot}
-	if !o.WriteRecoveryConf {
+	if o.PolarDiskName != "" {
+		m := pfs.MountOptions{Library: o.PFSDLibrary, Cluster: o.PolarCluster, Disk: o.PolarDiskName, HostID: o.PolarHostID, Logger: a.logger}
+		r.Mount = func(ctx context.Context) (pfs.FS, error) { return pfs.Mount(ctx, m) }
+	}
+	r.Settings = node.Settings{Kind: node.Kind(o.NodeIs), WriteRecoveryConf: o.WriteRecoveryConf, Slot: o.Slot, HostID: o.PolarHostID,
+		Cluster: o.PolarCluster, Start: o.Start}
+	for _, p := range o.Set {
+		r.Settings.Set = append(r.Settings.Set, node.Setting{Name: p.Name, Value: p.Value})
+	}
+	r.Settings.OnDiff = func(diff string) { a.logger.Info("changed the configuration:\n" + strings.TrimSuffix(diff, "\n")) }
+	kind := r.Settings.Kind
+	r.Target.NoShared = kind == node.Replica
+	if !o.WriteRecoveryConf && kind != node.Replica && kind != node.Standby {
 		return nil
 	}
 	if _, env := os.LookupEnv("PGHOST"); !env && !given(fs, connectionOptions) {
+		if !o.WriteRecoveryConf {
+			return cli.Errorf("--node=%s needs to know how the new node reaches its primary: add -d CONNSTR, or -h and -p", kind)
+		}
 		return cli.Errorf("-R needs to know how the new node reaches its primary: add -d CONNSTR, or -h and -p")
 	}
 	src, err := a.source(o)
 	if err != nil {
 		return err
 	}
-	r.Settings.ConnInfo = src.ConnInfo
+	r.Settings.ConnInfo, r.Settings.SQL = src.ConnInfo, src.ConnectSQL
 	return nil
 }
 

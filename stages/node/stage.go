@@ -71,6 +71,9 @@ func (s *Stage) Run(ctx context.Context) error {
 	if t := st.Targets[s.target()]; t.Configured != nil {
 		return nil
 	}
+	if err := s.cfg.Settings.Check(st.Prepared); err != nil {
+		return err
+	}
 	if st.Targets[s.target()].Written == nil {
 		if st, err = s.prove(ctx); err != nil {
 			return err

@@ -35,11 +35,15 @@ func (p *plain) Close() error { return p.files.close() }
 
 // Apply puts one record in place. Records of one file may come in any order within a session.
 func (p *plain) Apply(b *Batch, r *messages.Record) error {
+	key := messages.PathKey(r.Tree, r.Path)
+	if p.layout.Skips(r.Tree) {
+		p.skip(b, r, key)
+		return nil
+	}
 	at, err := p.layout.Resolve(r.Tree, r.Path)
 	if err != nil {
 		return err
 	}
-	key := messages.PathKey(r.Tree, r.Path)
 	switch r.Kind {
 	case messages.KindData:
 		if err := p.data(b, r, at); err != nil {
@@ -71,6 +75,18 @@ func (p *plain) Apply(b *Batch, r *messages.Record) error {
 	}
 	b.Done(r, key, messages.ReceiptSealed)
 	return nil
+}
+
+// skip accounts for a record that the target does not want, so that the target can be found complete.
+func (p *plain) skip(b *Batch, r *messages.Record, key uint64) {
+	switch r.Kind {
+	case messages.KindData:
+		b.Range(r, key)
+	case messages.KindRemove:
+		b.Done(r, key, messages.ReceiptRemoved)
+	default:
+		b.Done(r, key, messages.ReceiptSealed)
+	}
 }
 
 func (p *plain) data(b *Batch, r *messages.Record, at target.Place) error {

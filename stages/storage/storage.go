@@ -169,7 +169,7 @@ func (s *Stage) open(ctx context.Context, st pipeline.State) (*target.Layout, Si
 func OpenLayout(ctx context.Context, cfg Config, st pipeline.State) (*target.Layout, error) {
 	tc := cfg.Target
 	tc.FileMode, tc.DirMode = stages.FileModes(st)
-	shared := stages.SharedStorage(st) && !st.Requested.Options.NoShared
+	shared := stages.SharedStorage(st) && !st.Requested.Options.NoShared && !tc.NoShared
 	var mounted pfs.FS
 	if shared && tc.SharedFS == nil && cfg.Mount != nil {
 		var err error

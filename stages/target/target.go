@@ -48,6 +48,8 @@ type Config struct {
 	SharedDir string
 	// SharedFS is where SharedDir lives; nil is the local file system.
 	SharedFS pfs.FS
+	// NoShared leaves the shared tree and its WAL out: the node shares the source's storage.
+	NoShared bool
 	// WALDir replaces pg_wal by a link to this directory.
 	WALDir string
 	// Tablespaces maps locations on the source to locations here.
@@ -138,6 +140,11 @@ func MapLocation(ms []Mapping, location string) string {
 		}
 	}
 	return location
+}
+
+// Skips reports whether records of a tree are not wanted here.
+func (l *Layout) Skips(t messages.Tree) bool {
+	return l.cfg.NoShared && (t == messages.TreeShared || t == messages.TreeWAL)
 }
 
 // Link returns where the link of a user tablespace leads in the target. PolarDB 15 in shared-storage mode sends the link and no location:
