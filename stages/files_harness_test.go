@@ -154,6 +154,10 @@ func (r *rig) checkpoint() func() {
 		Open: r.open, Retries: 5, RetryDelay: 100 * time.Millisecond, PingInterval: 50 * time.Millisecond, SpillDir: r.t.TempDir()}).Run)
 }
 
+func (r *rig) streamCheckpoint() func() {
+	return r.run("checkpoint", checkpoint.New(checkpoint.Config{Env: r.fresh(), Connect: r.replication}).Run)
+}
+
 func (r *rig) reader(jobs int, throttle func(context.Context, int) error) func() {
 	return r.run("tablespace", tablespace.NewFiles(tablespace.FilesConfig{Env: r.fresh(), Open: r.open, Jobs: jobs, SpillDir: r.t.TempDir(), Throttle: throttle}).Run)
 }
