@@ -102,7 +102,7 @@ func (e *editor) replace(name string, old, text []byte) error {
 	return nil
 }
 
-// password matches the password of a connection string inside of a configuration file, where its quotes and backslashes are doubled: password=''it\\''s''.
+// password matches the password of a connection string inside of a configuration file, where its quotes and backslashes are doubled: password=”it\\”s”.
 var password = regexp.MustCompile(`(\bpassword\s*=\s*)(''(?:\\\\''|\\\\\\\\|[^'])*''|[^\s']+)`)
 
 func withoutPasswords(text string) string { return password.ReplaceAllString(text, "${1}…") }
