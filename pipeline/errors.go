@@ -16,6 +16,7 @@ const (
 	codeInsufficient  jetstream.ErrorCode = 10023 // no server has the resources
 	codeStorageFull   jetstream.ErrorCode = 10047 // the server's store has reached its limit
 	codeAccountFull   jetstream.ErrorCode = 10002 // the account's share of the store has reached its limit
+	codeNoCluster     jetstream.ErrorCode = 10074 // replicas on a server that is in no cluster
 	codeStreamOffline jetstream.ErrorCode = 10118
 	codeWrongSequence jetstream.ErrorCode = 10071
 	codeWrongSeqR     jetstream.ErrorCode = 10164 // the same of a replicated stream
@@ -61,7 +62,7 @@ func isConflict(err error) bool {
 func isPassing(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
-		return api.Code == 503 || api.Code == 500 || api.ErrorCode == codeStreamOffline
+		return api.ErrorCode != codeNoCluster && (api.Code == 503 || api.Code == 500 || api.ErrorCode == codeStreamOffline)
 	}
 	var broken net.Error // a write that met the end of the connection before the library did
 	if errors.As(err, &broken) {
@@ -91,6 +92,8 @@ func (c *Client) streamError(name string, err error) error {
 	case code == codeStorageFull || code == codeInsufficient || code == codeAccountFull:
 		return fmt.Errorf("JetStream at %s has no room for stream %s: raise the storage limit of the server or the account, or check that the cluster has as many servers as --replicas asks for: %w",
 			c.where, name, err)
+	case code == codeNoCluster:
+		return fmt.Errorf("NATS at %s is a single server, so stream %s cannot have several replicas: leave out --replicas, or use a cluster: %w", c.where, name, err)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("NATS at %s has no JetStream for this account: start it with jetstream enabled (nats-server -js), or use another account: %w", c.where, err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout):

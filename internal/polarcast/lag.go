@@ -19,18 +19,22 @@ type behind struct {
 	bytes int64
 }
 
-// worst returns the target that is to be dropped, nil for none. The last one is never dropped: a slow backup is better than none.
+// worst returns the target that is to be dropped, nil for none: one that is too far behind while another one is not. So the last one is never
+// dropped, and no one for what all of them have in common.
 func worst(lags []behind, bound int64) *behind {
 	if len(lags) < 2 {
 		return nil
 	}
-	w := &lags[0]
+	w, best := &lags[0], &lags[0]
 	for i := range lags {
 		if lags[i].bytes > w.bytes {
 			w = &lags[i]
 		}
+		if lags[i].bytes < best.bytes {
+			best = &lags[i]
+		}
 	}
-	if w.bytes <= bound {
+	if w.bytes <= bound || best.bytes > bound {
 		return nil
 	}
 	return w
@@ -63,7 +67,7 @@ func (s *Sender) watchLag(ctx context.Context, bound int64) error {
 	}
 }
 
-// targetLags returns how many bytes of the chunk stream each live target that is not a node yet has still to take.
+// targetLags returns how many bytes of the chunk stream no process of a target has taken yet, for each target that is served.
 func targetLags(ctx context.Context, c *pipeline.Client, st pipeline.State) ([]behind, error) {
 	info, err := c.ChunkStream(ctx, st.Backup)
 	if err != nil {
@@ -79,7 +83,8 @@ func targetLags(ctx context.Context, c *pipeline.Client, st pipeline.State) ([]b
 		if err != nil {
 			return nil, err
 		}
-		lags = append(lags, behind{name: t, bytes: lagBytes(info, l)})
+		// What a process has taken and not made durable yet is bounded, and a matter of seconds: only what nobody has taken counts.
+		lags = append(lags, behind{name: t, bytes: lagBytes(info, pipeline.Lag{Pending: l.Pending})})
 	}
 	return lags, nil
 }

@@ -111,7 +111,7 @@ func (s *Sender) parts(ctx context.Context, st pipeline.State) ([]runner, error)
 		}
 	}
 	if s.has(StageWAL) {
-		parts = append(parts, wal.New(wal.Config{Env: s.env, Connect: s.Source.Connect, StatusInterval: s.Options.StatusInterval,
+		parts = append(parts, wal.New(wal.Config{Env: s.env, Connect: s.Source.Connect, StatusInterval: s.Options.StatusInterval, Retries: s.Retries,
 			Strict: st.Requested.Options.Tar}))
 	}
 	return parts, nil

@@ -21,6 +21,8 @@ type Config struct {
 	Connect func(ctx context.Context) (*postgres.Conn, error)
 	// StatusInterval is the longest time between two reports to the server; 0 means 10 s, as pg_basebackup has it.
 	StatusInterval time.Duration
+	// Retries is how often in a row a lost connection is made again, at least 8.
+	Retries int
 	// Strict publishes in order whatever happens, for targets that write sequentially.
 	Strict bool
 	// OnSlot, when set, is told the name of a slot that was created.
@@ -78,7 +80,8 @@ func (s *Stage) Run(ctx context.Context) error {
 			s.w.feed.Abort(nil)
 		}
 	}()
-	const tries = 8
+	tries := max(s.cfg.Retries, 8)
+	var slot busy
 	for failed := 0; ; {
 		if st, err = s.cfg.Log().State(ctx); err != nil {
 			return err
@@ -101,6 +104,10 @@ func (s *Stage) Run(ctx context.Context) error {
 			failed = 0
 			continue
 		}
+		inUse, first := slot.passes(err, st.Requested.OwnSlot)
+		if inUse {
+			err, failed = errLost{err}, 0
+		}
 		var lost errLost
 		if !errors.As(err, &lost) || ctx.Err() != nil {
 			return err
@@ -111,9 +118,14 @@ func (s *Stage) Run(ctx context.Context) error {
 		if failed++; failed > tries {
 			return fmt.Errorf("could not keep streaming WAL after %d attempts: %w", tries, lost.err)
 		}
-		s.cfg.Logger.Warn("connection for WAL lost, connecting again", "error", lost.err)
+		switch {
+		case first:
+			s.cfg.Logger.Warn("waiting for the server to notice that another process has left the replication slot", "error", lost.err)
+		case !inUse:
+			s.cfg.Logger.Warn("background process terminated unexpectedly: the connection for WAL was lost, connecting again", "error", lost.err)
+		}
 		select {
-		case <-time.After(time.Duration(failed) * 250 * time.Millisecond):
+		case <-time.After(min(time.Duration(failed)*250*time.Millisecond, 5*time.Second)):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

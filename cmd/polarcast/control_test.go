@@ -1,0 +1,300 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"polarcast/internal/polarcast"
+	"polarcast/messages"
+	"polarcast/pipeline"
+	"polarcast/testenv"
+)
+
+func reading(st pipeline.State) bool { return st.Session() != nil }
+
+func TestATargetMayJoinLateWhileChunksAreKept(t *testing.T) {
+	w := newWorld(t, 4, "")
+	want := w.pg.TableChecksums("postgres")
+	c := w.client()
+	send := w.send("kept", "--target", "a", "--keep", "10m")
+	w.done(w.receive("kept", "a"), send)
+	w.done(w.receive("kept", "late"))
+	w.same("kept", "a", want)
+	w.same("kept", "late", want)
+	if st := w.state(c, "kept"); len(st.Sessions) != 1 || len(st.Targets) != 2 {
+		t.Errorf("%d sessions, targets %v", len(st.Sessions), st.Targets)
+	}
+	w.run(0, "remove", "kept")
+	w.nothingLeft("kept", false)
+	w.pg.NoBackupLeft()
+}
+
+func TestATargetThatIsTooFarBehindIsDroppedButNeverTheLast(t *testing.T) {
+	w := newWorld(t, 48, "")
+	want := w.pg.TableChecksums("postgres")
+	c := w.client()
+	send := w.send("lag", "--target", "fast,slow", "--max-lag", "8MB", "--buffer", "64MB", "-r", "16M")
+	fast, slow := w.receive("lag", "fast"), w.receive("lag", "slow")
+	w.until(c, "lag", "both have joined", func(st pipeline.State) bool {
+		return st.Targets["fast"].Joined != nil && st.Targets["slow"].Joined != nil && st.Targets["slow"].Opened != nil
+	})
+	slow.Signal(syscall.SIGSTOP)
+	w.until(c, "lag", "slow was dropped", func(st pipeline.State) bool { return st.Targets["slow"].Dropped != nil })
+	slow.Signal(syscall.SIGCONT)
+	w.done(send, fast)
+	if code := slow.Wait(backupEnd); code != 1 || !strings.Contains(slow.Stderr(), "dropped") {
+		t.Errorf("the slow one ended with %d:\n%s", code, slow.Stderr())
+	}
+	if !strings.Contains(send.Stderr(), "TARGET DROPPED") {
+		t.Errorf("nothing was said:\n%s", send.Stderr())
+	}
+	w.same("lag", "fast", want)
+	w.refused([]string{"was dropped"}, w.receiveArgs("receive", "lag", "slow")...)
+
+	send = w.send("alone", "--target", "only", "--max-lag", "1MB", "--buffer", "64MB")
+	w.read(c, "alone") // nobody has taken anything
+	time.Sleep(3 * time.Second)
+	w.done(w.receive("alone", "only"), send)
+	w.same("alone", "only", want)
+	w.pg.NoBackupLeft()
+}
+
+func TestCancelAndRemoveLeaveNothing(t *testing.T) {
+	w := newWorld(t, 24, "")
+	c := w.client()
+	send := w.send("first", "--target", "a", "-r", "2M")
+	receive := w.receive("first", "a")
+	w.until(c, "first", "reading", reading)
+	w.refused([]string{"on its way"}, "remove", "first")
+	w.run(0, "cancel", "first", "--reason", "wrong host")
+	for _, p := range []*testenv.Process{send, receive} {
+		if code := p.Wait(backupEnd); code != 1 || !strings.Contains(p.Stderr(), "wrong host") {
+			t.Errorf("%s ended with %d:\n%s", p.Command, code, p.Stderr())
+		}
+	}
+	w.pg.NoBackupLeft() // the checkpoint stage has dropped the slot
+	w.refused([]string{"was cancelled", "polarcast remove first"}, w.sendArgs("send", "first", "--target", "a", "-c", "fast")...)
+	w.refused([]string{"was cancelled"}, w.receiveArgs("receive", "first", "a")...)
+	w.run(0, "remove", "first")
+	w.nothingLeft("first", false)
+	w.refused([]string{"no such backup"}, "status", "first")
+
+	send = w.send("second", "--target", "a", "-r", "2M")
+	w.until(c, "second", "reading", reading)
+	send.Kill() // nobody is there to drop the slot
+	w.run(0, append([]string{"remove", "--force", "second"}, w.source()...)...)
+	w.nothingLeft("second", false)
+	w.pg.NoBackupLeft()
+}
+
+func TestAnotherProcessTakesOverAndTheFirstIsFenced(t *testing.T) {
+	w := newWorld(t, 12, "")
+	w.pg.AppendConf("wal_sender_timeout = 5s")
+	w.pg.Reload()
+	want := w.pg.TableChecksums("postgres")
+	c := w.client()
+	lead := []string{"-c", "fast", "--target", "a", "-r", "4M"}
+	first := w.start(w.sendArgs("stage checkpoint", "taken", lead...)...)
+	wal := w.start(w.sendArgs("stage wal", "taken")...)
+	w.until(c, "taken", "prepared", func(st pipeline.State) bool { return st.Prepared != nil })
+	second := w.start(w.sendArgs("stage checkpoint", "taken", lead...)...)
+	read := w.start(w.sendArgs("stage tablespace", "taken")...)
+	receive := w.receive("taken", "a")
+	w.until(c, "taken", "reading", reading)
+	first.Signal(syscall.SIGSTOP) // not dead: it may come back at any time
+	walSecond := w.start(w.sendArgs("stage wal", "taken")...)
+	wal.Signal(syscall.SIGSTOP)
+	w.done(second, read, walSecond, receive)
+	first.Signal(syscall.SIGCONT)
+	wal.Signal(syscall.SIGCONT)
+	if code := first.Wait(backupEnd); code == 0 && !strings.Contains(first.Stderr(), "complete") {
+		t.Errorf("the first one ended with %d:\n%s", code, first.Stderr())
+	}
+	wal.Wait(backupEnd)
+	completed := 0
+	err := c.Log("taken").Events(t.Context(), 0, false, func(_ uint64, ev messages.Event) error {
+		if ev.Type == messages.EventCompleted || ev.Type == messages.EventSessionStopped {
+			completed++
+		}
+		return nil
+	})
+	if err != nil || completed != 2 {
+		t.Errorf("%d events of the end, want 2: %v", completed, err)
+	}
+	w.same("taken", "a", want)
+	w.pg.NoBackupLeft()
+}
+
+func TestStatusLimitsAndMetrics(t *testing.T) {
+	w := newWorld(t, 16, "")
+	c := w.client()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	send := w.send("seen", "--target", "a,b", "-r", "4M", "--metrics", addr, "--log-format", "json")
+	a := w.receive("seen", "a")
+	w.until(c, "seen", "a is written", func(st pipeline.State) bool { return st.Targets["a"].Opened != nil })
+	w.run(0, "limit", "seen", "2MB", "--target", "a")
+	w.run(0, "limit", "seen", "3MB/s")
+	w.refused([]string{"no target \"x\""}, "limit", "seen", "1MB", "--target", "x")
+	w.refused([]string{"is not a rate"}, "limit", "seen", "fast")
+	s := w.status("seen")
+	if s.State != polarcast.StateReading || s.Limits["a"] != 2<<20 || s.Limits[""] != 3<<20 || s.TotalBytes == 0 || s.SystemID == "" || s.WAL.Slot != "polarcast_seen" || !s.WAL.OwnSlot {
+		t.Errorf("%+v", s)
+	}
+	var stages []string
+	for _, g := range s.Stages {
+		stages = append(stages, g.Stage)
+	}
+	if strings.Join(stages, " ") != "checkpoint tablespace wal storage node" {
+		t.Errorf("stages %v report", stages)
+	}
+	if len(s.Targets) != 2 || s.Targets[0].State != polarcast.TargetReceiving || s.Targets[0].Percent == nil || s.Targets[1].State != polarcast.TargetExpected ||
+		!strings.Contains(s.Targets[1].Waiting, "polarcast receive") {
+		t.Errorf("targets %+v", s.Targets)
+	}
+	if text := w.run(0, "status"); !strings.Contains(text, "backup seen: reading") || !strings.Contains(text, "TARGET") {
+		t.Errorf("status says:\n%s", text)
+	}
+	for path, want := range map[string]string{"/healthz": "ok", "/metrics": `polarcast_read_bytes_total{backup="seen",stage="tablespace",target=""}`} {
+		resp, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("%s has no %q: %v", path, want, err)
+		}
+	}
+	w.run(0, "limit", "seen", "none")
+	w.run(0, "limit", "seen", "0", "--target", "a")
+	w.done(w.receive("seen", "b"), a, send)
+	for _, line := range strings.Split(strings.TrimSpace(send.Stderr()), "\n") {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("no JSON: %s", line)
+		}
+	}
+	var list []polarcast.Summary
+	if err := json.Unmarshal([]byte(w.run(0, "list", "--json")), &list); err != nil || len(list) != 1 || list[0].State != polarcast.StateComplete || len(list[0].Ready) != 2 {
+		t.Errorf("list: %+v, %v", list, err)
+	}
+	lines := strings.Split(strings.TrimSpace(w.run(0, "events", "--json", "--follow")), "\n")
+	last, err := messages.ParseEvent([]byte(lines[len(lines)-1]))
+	if err != nil || last.Type != messages.EventCompleted {
+		t.Errorf("the last event is %v, %v", last.Type, err)
+	}
+	if end := w.status("seen"); end.State != polarcast.StateComplete || end.Stream != nil || *end.Targets[0].Percent != 100 {
+		t.Errorf("%+v", end)
+	}
+}
+
+func TestSignalsEndCleanlyAndTheSameCommandContinues(t *testing.T) {
+	w := newWorld(t, 12, "")
+	want := w.pg.TableChecksums("postgres")
+	c := w.client()
+	send, receive := w.send("sig", "--target", "a", "-r", "4M"), w.receive("sig", "a")
+	w.until(c, "sig", "reading", func(st pipeline.State) bool { return st.Targets["a"].Opened != nil })
+	for i, p := range []*testenv.Process{send, receive} {
+		p.Signal([]syscall.Signal{syscall.SIGINT, syscall.SIGTERM}[i])
+		if code := p.Wait(time.Minute); code != 1 || !strings.Contains(p.Stderr(), "interrupted") {
+			t.Errorf("%s ended with %d:\n%s", p.Command, code, p.Stderr())
+		}
+	}
+	w.refused([]string{"other options"}, w.sendArgs("send", "sig", "--target", "a,b")...)
+	w.done(w.send("sig", "--target", "a"), w.receive("sig", "a"))
+	w.same("sig", "a", want)
+	w.refused([]string{"is complete since"}, w.sendArgs("send", "sig", "--target", "a")...)
+	w.done(w.receive("sig", "a")) // nothing to do
+	w.pg.NoBackupLeft()
+}
+
+func TestRefusals(t *testing.T) {
+	w := newWorld(t, 2, "")
+	c := w.client()
+	other := w.path("other")
+	if err := os.MkdirAll(filepath.Join(other, "global"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(w.pg.Path("global", "pg_control"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[0]++ // another system, if the checksum did not say that it is damaged: the directory is refused anyway
+	if err := os.WriteFile(filepath.Join(other, "global", "pg_control"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Own(t, other)
+	send := w.send("good", "--target", "a,b")
+	w.until(c, "good", "reading", reading)
+	marked := w.path("marked")
+	if err := os.MkdirAll(filepath.Join(marked, ".polarcast"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(marked, ".polarcast", "backup"), []byte("elsewhere\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Own(t, marked)
+	in := func(dir, target string) []string {
+		return []string{"receive", "--backup", "good", "--target", target, "-D", dir}
+	}
+	for _, r := range []struct {
+		name string
+		say  []string
+		args []string
+	}{
+		{"target named twice", []string{`target "a" is named twice`}, w.sendArgs("send", "twice", "--target", "a,b", "--target", "a")},
+		{"no target", []string{"--target"}, w.sendArgs("send", "none")},
+		{"bad backup name", []string{"not allowed"}, w.sendArgs("send", "a.b", "--target", "a")},
+		{"bad target name", []string{"not allowed"}, w.sendArgs("send", "x", "--target", "a/b")},
+		{"lag beyond the buffer", []string{"--max-lag"}, w.sendArgs("send", "x", "--target", "a", "--max-lag", "2GB")},
+		{"bad size", []string{"--buffer", "is not a size"}, w.sendArgs("send", "x", "--target", "a", "--buffer", "much")},
+		{"replicas without a cluster", []string{"--replicas"}, w.sendArgs("send", "x", "--target", "a", "--replicas", "3")},
+		{"slot without its name", []string{"--create-slot"}, w.sendArgs("send", "x", "--target", "a", "-C")},
+		{"unknown target", []string{`no target "z"`, "--keep"}, in(w.path("z"), "z")},
+		{"another host's directory", []string{"exists but is not empty"}, in(other, "a")},
+		{"another backup's directory", []string{`belongs to the unfinished backup "elsewhere"`}, in(marked, "a")},
+		{"no directory", []string{"must specify output directory"}, []string{"receive", "--backup", "good", "--target", "a"}},
+		{"no way to the primary", []string{"-R needs"}, append(in(w.path("r"), "a"), "-R")},
+		{"tar from an unordered backup", []string{"--tar"}, append(in(w.path("tar"), "a"), "-F", "t")},
+		{"unknown backup", []string{"no such backup"}, []string{"cancel", "nobody"}},
+		{"unknown command", []string{"unknown command"}, []string{"sned"}},
+		{"unknown stage", []string{"no such stage"}, []string{"stage", "nothing"}},
+		{"no NATS server", []string{"no NATS server answers"}, []string{"list", "--nats", "nats://127.0.0.1:1"}},
+		{"no PostgreSQL server", []string{"refused"}, append(strings.Fields("send --backup x --target a -h 127.0.0.1 -p 1 -U postgres"), "-w")},
+		{"verify of nothing", []string{"backup_manifest"}, []string{"verify", w.dir}},
+		{"log format", []string{"--log-format"}, []string{"list", "--log-format", "xml"}},
+	} {
+		t.Run(strings.ReplaceAll(r.name, " ", "_"), func(t *testing.T) {
+			sub := *w
+			sub.t = t
+			sub.refused(r.say, r.args...)
+		})
+	}
+	for _, dir := range []string{"z", "r", "tar"} {
+		if _, err := os.Stat(w.path(dir)); err == nil {
+			t.Errorf("something was written into %s before it was refused", dir)
+		}
+	}
+	a := w.receive("good", "a")
+	w.until(c, "good", "a joined", func(st pipeline.State) bool { return st.Targets["a"].Opened != nil })
+	w.refused([]string{"is served by host", "already"}, in(w.path("second"), "a")...)
+	w.done(a, w.receive("good", "b"), send)
+	for _, id := range []string{"twice", "none", "x"} {
+		if st := w.state(c, id); st.Requested != nil {
+			t.Errorf("backup %s was begun", id)
+		}
+		w.nothingLeft(id, true)
+	}
+}
