@@ -1,0 +1,53 @@
+package stages_test
+
+import (
+	"os"
+	"testing"
+
+	"polarcast/stages/source"
+	"polarcast/testenv"
+)
+
+// TestFilesDamagedPage changes a byte of a page on disk: the backup is complete, and says which page is damaged.
+func TestFilesDamagedPage(t *testing.T) {
+	for _, read := range []string{source.ReadPath, source.ReadSQL} {
+		t.Run(read, func(t *testing.T) {
+			testenv.EachMajor(t, func(t *testing.T, major int) {
+				srv := testenv.Start(t, major, testenv.Options{Checksums: true})
+				srv.Exec("CREATE TABLE t AS SELECT g, md5(g::text) FROM generate_series(1, 20000) g", "CHECKPOINT")
+				var path string
+				srv.QueryRow("SELECT pg_relation_filepath('t')", &path)
+				srv.Stop(testenv.Fast)
+				f, err := os.OpenFile(srv.Path(path), os.O_RDWR, 0)
+				if err != nil {
+					t.Fatal(err)
+				}
+				b := make([]byte, 1)
+				for _, page := range []int64{3, 77} {
+					if _, err := f.ReadAt(b, page*8192+5000); err != nil {
+						t.Fatal(err)
+					}
+					b[0]++
+					if _, err := f.WriteAt(b, page*8192+5000); err != nil {
+						t.Fatal(err)
+					}
+				}
+				f.Close()
+				srv.Start()
+				r := newRig(t, srv, rigOptions{read: read})
+				r.writers()
+				r.reader(2, nil)
+				r.checkpoint()
+				st := r.completed()
+				if n := st.Session().ReadDone.ChecksumFailures; n != 2 {
+					t.Errorf("%d damaged pages were reported, want 2", n)
+				}
+				want, _ := os.ReadFile(srv.Path(path))
+				got, _ := os.ReadFile(r.dir + "/" + path)
+				if string(want) != string(got) {
+					t.Error("the file was not copied as it is")
+				}
+			})
+		})
+	}
+}
