@@ -10,6 +10,10 @@
 //  4. It compares size and checksum of every file with the server's manifest.
 //  5. What earlier sessions delivered and this one no longer lists is published as removals. Then the end point goes into the event log.
 //
-// kill -9 at any point loses the server's session, and nothing else: the next process finds a session without an end, marks it lost, and
+// With the files source (Files) any number of processes take items from the work queue, read them, check their pages, publish what they read, and acknowledge
+// an item when all of it is in the index. kill -9 of one of them: its items are delivered to another, which waits until the targets have written what
+// the dead one had sent, and reads only what is not in the index.
+//
+// With the stream source, kill -9 at any point loses the server's session, and nothing else: the next process finds a session without an end, marks it lost, and
 // starts another, which publishes only what differs. Chunks that were published but not yet named by a part are published again.
 package tablespace
