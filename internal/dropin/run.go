@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"polarcast/messages"
@@ -85,6 +86,9 @@ func (r *backup) identify(ctx context.Context) error {
 		return err
 	}
 	r.o.UI.ServerVersion(r.prepared.ServerVersion)
+	// What is created has the modes of the source, whatever the user's own mask is (pg_basebackup.c, umask(pg_mode_mask)).
+	_, dirMode := r.modes()
+	syscall.Umask(int(0o777 &^ dirMode))
 	if err := r.checkServer(); err != nil {
 		return err
 	}

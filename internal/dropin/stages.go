@@ -29,7 +29,7 @@ func (r *backup) stages(ctx context.Context) error {
 		"checkpoint": checkpoint.New(checkpoint.Config{Env: r.env, Connect: o.Connect}),
 		"tablespace": tablespace.New(tablespace.Config{Env: r.env, Connect: o.Connect, ConnectSQL: o.Files.ConnectSQL, OldManifest: o.OldManifest, Strict: sequential,
 			SpillDir: r.storeDir}),
-		"wal":     wal.New(wal.Config{Env: r.env, Connect: o.Connect, StatusInterval: o.StatusInterval, Strict: sequential}),
+		"wal":     wal.New(wal.Config{Env: r.env, Connect: o.Connect, StatusInterval: o.StatusInterval, EndWhenTerminated: true, Strict: sequential}),
 		"storage": storage.New(st),
 		"node":    node.New(node.Config{Env: r.env, Storage: st, Settings: o.Settings, KeepMarker: true, OnPhase: r.phase}),
 	}

@@ -89,8 +89,13 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 		default:
 		}
 		if endLSN != 0 && s.w.pos >= endLSN {
-			_ = ws.Stop(ctx) // all that is needed is there; the connection ends anyway
-			return s.finish(ctx, endLSN)
+			if err := s.finish(ctx, endLSN); err != nil {
+				return err
+			}
+			// The slot may let go of what JetStream holds now. All that is needed is there: an error changes nothing.
+			_ = ws.SendStatus(s.w.pos, s.w.pos, 0, false)
+			_ = ws.Stop(ctx)
+			return nil
 		}
 		reply := false
 		m, err := ws.Receive(time.Now().Add(pollEnd))

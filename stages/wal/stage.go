@@ -23,6 +23,9 @@ type Config struct {
 	StatusInterval time.Duration
 	// Retries is how often in a row a lost connection is made again, at least 8.
 	Retries int
+	// EndWhenTerminated gives up when an administrator ends the connection (pg_terminate_backend), as pg_basebackup does. Otherwise the stage
+	// connects again, as after any other loss.
+	EndWhenTerminated bool
 	// Strict publishes in order whatever happens, for targets that write sequentially.
 	Strict bool
 	// OnSlot, when set, is told the name of a slot that was created.
@@ -122,7 +125,10 @@ func (s *Stage) Run(ctx context.Context) error {
 		case first:
 			s.cfg.Logger.Warn("waiting for the server to notice that another process has left the replication slot", "error", lost.err)
 		case !inUse:
-			s.cfg.Logger.Warn("background process terminated unexpectedly: the connection for WAL was lost, connecting again", "error", lost.err)
+			if s.cfg.EndWhenTerminated && postgres.SQLState(lost.err) == "57P01" {
+			return fmt.Errorf("background process terminated unexpectedly: %w", lost.err)
+		}
+		s.cfg.Logger.Warn("connection for WAL lost, connecting again", "error", lost.err)
 		}
 		select {
 		case <-time.After(min(time.Duration(failed)*250*time.Millisecond, 5*time.Second)):
