@@ -126,9 +126,9 @@ func (s *Stage) Run(ctx context.Context) error {
 			s.cfg.Logger.Warn("waiting for the server to notice that another process has left the replication slot", "error", lost.err)
 		case !inUse:
 			if s.cfg.EndWhenTerminated && postgres.SQLState(lost.err) == "57P01" {
-			return fmt.Errorf("background process terminated unexpectedly: %w", lost.err)
-		}
-		s.cfg.Logger.Warn("connection for WAL lost, connecting again", "error", lost.err)
+				return fmt.Errorf("background process terminated unexpectedly: %w", lost.err)
+			}
+			s.cfg.Logger.Warn("connection for WAL lost, connecting again", "error", lost.err)
 		}
 		select {
 		case <-time.After(min(time.Duration(failed)*250*time.Millisecond, 5*time.Second)):
