@@ -30,7 +30,7 @@ type BaseBackupOptions struct {
 	CompressionDetail string // its level and options
 	// EmptyDetail sends CompressionDetail although it is empty: the server then says what is wrong with "gzip:".
 	EmptyDetail bool
-	PolarShared       bool   // the server is a PolarDB with polar_enable_shared_storage_mode on
+	PolarShared bool // the server is a PolarDB with polar_enable_shared_storage_mode on
 }
 
 // BuildBaseBackup writes the command as pg_basebackup does: keywords up to version 14, a parenthesised list from 15 on. serverVersion is
