@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"polarcast/pipeline"
+	"polarcast/testenv"
+)
+
+// outageRound takes a backup to two targets during which something breaks at a random moment, and is mended.
+func (w *world) outageRound(c *pipeline.Client, round int, rng *rand.Rand, want map[string]string, outage func() string, send ...string) {
+	w.t.Helper()
+	backup := fmt.Sprintf("outage%d", round)
+	ps := []*testenv.Process{w.send(backup, append([]string{"--target", "a,b", "-r", "16M"}, send...)...), w.receive(backup, "a"), w.receive(backup, "b")}
+	w.until(c, backup, "requested", func(st pipeline.State) bool { return st.Requested != nil })
+	moment := time.Duration(rng.Int64N(int64(4 * time.Second)))
+	time.Sleep(moment)
+	what := outage()
+	w.done(ps...)
+	w.account(c, backup, fmt.Sprintf("round %d, %s after %v", round, what, moment))
+	for _, target := range []string{"a", "b"} {
+		w.same(backup, target, want)
+		if err := os.RemoveAll(w.path(backup + "-" + target)); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.nothingLeft(backup, true)
+}
+
+func TestAKilledNATSServerComesBackWithItsStore(t *testing.T) {
+	n := testenv.StartNATS(t, testenv.NATSOptions{})
+	w := newWorld(t, 32, n.URL())
+	want := w.pg.TableChecksums("postgres")
+	c, rng := w.client(), seed(t)
+	for round := range rounds(3) {
+		w.outageRound(c, round, rng, want, func() string {
+			n.Kill()
+			time.Sleep(time.Duration(rng.Int64N(int64(3 * time.Second))))
+			n.Start()
+			return "NATS killed"
+		})
+	}
+	w.pg.NoBackupLeft()
+}
+
+func TestACutLinkToTheServerOrToNATS(t *testing.T) {
+	n := testenv.StartNATS(t, testenv.NATSOptions{})
+	link := testenv.StartProxy(t, "tcp", fmt.Sprintf("127.0.0.1:%d", n.Port))
+	w := newWorld(t, 32, "nats://"+link.Addr())
+	want := w.pg.TableChecksums("postgres")
+	c, rng := w.client(), seed(t)
+	ways := []func() string{
+		func() string { w.link.Cut(); return "link to PostgreSQL cut" },
+		func() string { link.Cut(); return "link to NATS cut" },
+		func() string { w.link.HalfClose(); return "link to PostgreSQL half closed" },
+		func() string {
+			link.Pause()
+			time.Sleep(2 * time.Second)
+			link.Resume()
+			return "link to NATS stood still"
+		},
+		func() string {
+			link.Refuse(true)
+			link.Cut()
+			time.Sleep(time.Second)
+			link.Refuse(false)
+			return "NATS could not be reached"
+		},
+	}
+	for round := range rounds(len(ways)) {
+		w.outageRound(c, round, rng, want, ways[round%len(ways)])
+	}
+	w.pg.NoBackupLeft()
+}
+
+func TestOneOfThreeNATSServersIsKilled(t *testing.T) {
+	nodes := testenv.StartNATSCluster(t, 3, testenv.NATSOptions{})
+	w := newWorld(t, 32, testenv.URLs(nodes))
+	want := w.pg.TableChecksums("postgres")
+	c, rng := w.client(), seed(t)
+	for round := range rounds(2) {
+		w.outageRound(c, round, rng, want, func() string {
+			i := rng.IntN(len(nodes))
+			nodes[i].Kill()
+			time.Sleep(time.Duration(rng.Int64N(int64(3 * time.Second))))
+			nodes[i].Start()
+			return fmt.Sprintf("NATS server %d of 3 killed", i+1)
+		}, "--replicas", "3")
+	}
+	w.pg.NoBackupLeft()
+}
