@@ -48,7 +48,8 @@ func newReader(t *testing.T) *reader {
 	r.write(filepath.Join(r.dir, "port"), fmt.Sprint(5433), 0o644) // in a directory of its own: no port of the machine
 	testenv.Own(t, r.dir)
 	nats := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	r.hosts = strings.NewReplacer("-h db1", "-h 127.0.0.1", "0.0.0.0:4222", nats, "nats1:4222", nats, "/srv", srv)
+	r.hosts = strings.NewReplacer("-h db1", "-h 127.0.0.1", "0.0.0.0:4222", nats, "nats1:4222", nats, "/srv", srv,
+		"--set=port=5433", fmt.Sprintf("--set=port=%d --set=unix_socket_directories=%s", freePort(t), r.dir))
 	r.env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), fmt.Sprintf("PGPORT=%d", r.pg.Port), "PGSSLMODE=disable", "HOME=" + r.dir}
 	t.Cleanup(r.stop)
 	return r
@@ -139,9 +140,9 @@ func TestReadme(t *testing.T) {
 		r.do(b)
 	}
 	streaming := "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
-	r.pg.Eventually("the two servers that the README starts follow", func() (bool, error) {
+	r.pg.Eventually("the three servers that the README starts follow", func() (bool, error) {
 		n, err := r.pg.TryValue("postgres", streaming)
-		return n == "2", err
+		return n == "3", err
 	})
 	for _, target := range []string{"b", "c", "d"} {
 		if code := r.start("polarcast verify /srv/" + target).Wait(commandEnd); code != 0 {
