@@ -30,7 +30,7 @@ func TestEveryMessageIsPrinted(t *testing.T) {
 		}
 		for _, m := range quoted.FindAllStringSubmatch(cell[1], -1) {
 			seen++
-			if m[1] == "no space left on device" {
+			if m[1] == "No space left on device" {
 				continue // the system's words
 			}
 			for _, part := range strings.Split(m[1], "…") {

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"polarcast/internal/oserr"
 	"polarcast/messages"
 	"polarcast/pfs"
 	"polarcast/pipeline"
@@ -61,7 +62,11 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.ServerTarget {
 		return r.serverTarget(ctx)
 	}
-	defer func() { err = errors.Join(err, r.detach()) }()
+	defer func() {
+		if e := r.detach(); e != nil {
+			err = r.also(err, e)
+		}
+	}()
 	if err := r.open(ctx); err != nil {
 		r.close()
 		return err
@@ -146,7 +151,7 @@ func (r *backup) open(ctx context.Context) error {
 	switch state {
 	case target.Missing:
 		if err := pfs.MkdirAll(pfs.Local(), dir, dirMode); err != nil {
-			return fmt.Errorf("could not create directory \"%s\": %w", dir, err)
+			return fmt.Errorf("could not create directory \"%s\": %w", dir, oserr.Cause(err))
 		}
 		r.made = true
 	}

@@ -25,13 +25,13 @@ func (c *Conn) CreatePhysicalSlot(ctx context.Context, name string, temporary, r
 	cmd += " PHYSICAL"
 	if reserveWAL {
 		if c.ServerVersion() >= 150000 {
-			cmd += " (RESERVE_WAL)"
+			cmd += " ( RESERVE_WAL)" // the space is the original's, whose error names the command
 		} else {
 			cmd += " RESERVE_WAL"
 		}
 	}
 	if _, err := c.oneRow(ctx, cmd, 4); err != nil {
-		return fmt.Errorf("could not send replication command \"CREATE_REPLICATION_SLOT\" for slot %q: %w", name, err)
+		return fmt.Errorf("could not send replication command \"%s\": %w", cmd, err)
 	}
 	return nil
 }

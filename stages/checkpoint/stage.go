@@ -141,6 +141,9 @@ func Identify(ctx context.Context, conn *postgres.Conn) (messages.Prepared, erro
 	if p.WALSegmentSize, err = postgres.ParseMemory(seg); err != nil {
 		return p, fmt.Errorf("the server's wal_segment_size could not be understood: %w", err)
 	}
+	if n := p.WALSegmentSize; n < 1<<20 || n > 1<<30 || n&(n-1) != 0 {
+		return p, fmt.Errorf("WAL segment size must be a power of two between 1 MB and 1 GB, but the remote server reported a value of %d bytes", n)
+	}
 	mode, err := conn.Show(ctx, "data_directory_mode")
 	if err != nil {
 		return p, err

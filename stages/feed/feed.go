@@ -91,6 +91,8 @@ type Feed struct {
 	wg      sync.WaitGroup
 	jobs    sync.WaitGroup // dispatched, not yet published
 	seqDone chan struct{}
+	endMu   sync.Mutex
+	ended   bool // work and ordered are closed
 
 	mu     sync.Mutex
 	totals Totals
@@ -290,19 +292,26 @@ func (f *Feed) dispatch() error {
 		f.file.chunk = -1
 	}
 	j.ready = make(chan struct{})
-	// Workers first: the sequencer waits for the job to be encoded, so it must never get one that no worker will see.
-	select {
-	case f.work <- j:
-	case <-f.ctx.Done():
-		return f.cause(f.ctx.Err())
+	f.endMu.Lock()
+	defer f.endMu.Unlock()
+	if f.ended {
+		return f.cause(errClosed)
 	}
+	// Both have room for every job that there is. Workers first: the sequencer waits for the job to be encoded.
+	f.work <- j
 	f.jobs.Add(1)
-	select {
-	case f.ordered <- j:
-		return nil
-	case <-f.ctx.Done():
-		f.jobs.Done()
-		return f.cause(f.ctx.Err())
+	f.ordered <- j
+	return nil
+}
+
+// end tells workers and sequencer that no job comes any more.
+func (f *Feed) end() {
+	f.endMu.Lock()
+	defer f.endMu.Unlock()
+	if !f.ended {
+		f.ended = true
+		close(f.work)
+		close(f.ordered)
 	}
 }
 
@@ -312,8 +321,7 @@ func (f *Feed) Close() (Totals, error) {
 		f.Abort(fmt.Errorf("feed: file %q was not ended", f.file.rec.Path))
 	}
 	err := f.Flush()
-	close(f.work)
-	close(f.ordered)
+	f.end()
 	f.wg.Wait()
 	<-f.seqDone
 	if err == nil {
@@ -363,6 +371,7 @@ func (f *Feed) Abort(err error) {
 		err = errClosed
 	}
 	f.cancel(err)
+	f.end()
 }
 
 // Totals returns a snapshot of the counters. It may be called from any goroutine.

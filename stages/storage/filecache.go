@@ -8,6 +8,7 @@ import (
 	"path"
 	"sync"
 
+	"polarcast/internal/oserr"
 	"polarcast/pfs"
 	"polarcast/stages/target"
 )
@@ -150,10 +151,4 @@ func (c *fileCache) close() error {
 }
 
 // unwrap drops the operation and the path that Go adds: the messages name the path themselves, as pg_basebackup's do.
-func unwrap(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	return err
-}
+func unwrap(err error) error { return oserr.Cause(err) }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"polarcast/internal/oserr"
 	"polarcast/messages"
 	"polarcast/pfs"
 	"polarcast/pipeline"
@@ -213,14 +214,4 @@ func (l *Layout) linkWAL() error {
 }
 
 // unwrapPath drops the operation and the path that Go adds, since the message names the path already.
-func unwrapPath(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
-		return pe.Err
-	}
-	var le *os.LinkError
-	if errors.As(err, &le) {
-		return le.Err
-	}
-	return err
-}
+func unwrapPath(err error) error { return oserr.Cause(err) }
