@@ -44,7 +44,12 @@ func twoPhase(t *testing.T, major int, kind string) {
 		r.reader(1, nil)
 		r.checkpoint()
 	} else {
-		r = newRig(t, srv, rigOptions{adjust: func(q *messages.Requested) { q.Source, q.Options.MaxRate = "stream", 8192 }})
+		r = newRig(t, srv, rigOptions{adjust: func(q *messages.Requested) {
+			q.Source, q.Options.MaxRate = "stream", 8192
+			if major < 13 {
+				q.Options.Manifest = "no" // such servers have none
+			}
+		}})
 		r.writers()
 		r.streamCheckpoint()
 		r.run("tablespace", tablespace.New(tablespace.Config{Env: r.fresh(), Connect: r.replication}).Run)
@@ -52,7 +57,9 @@ func twoPhase(t *testing.T, major int, kind string) {
 		prepare()
 	}
 	r.completed()
-	r.verify()
+	if kind == "files" || major >= 13 {
+		r.verify()
+	}
 	if files, _ := os.ReadDir(filepath.Join(r.dir, "pg_twophase")); len(files) > 0 && (major >= 17 || kind == "files") {
 		t.Errorf("the copy has %s of pg_twophase", files[0].Name())
 	}
