@@ -16,7 +16,6 @@ type narrator struct {
 
 	mu     sync.Mutex
 	slot   *messages.SlotReady
-	begun  bool
 	ended  bool
 	last_  pipeline.Progress
 	seen   bool
