@@ -58,11 +58,11 @@ func TestFilesStitched(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			testenv.EachMajor(t, func(t *testing.T, major int) {
 				r, srv, load, g, total := stitchRig(t, major, lose)
-				st := r.wait("the second session", func(st pipeline.State) bool { return len(st.Sessions) > 1 })
+				r.wait("the second session", func(st pipeline.State) bool { return len(st.Sessions) > 1 })
 				var redo, checkpoint string
 				srv.QueryRow("SELECT redo_lsn::text, checkpoint_lsn::text FROM pg_control_checkpoint()", &redo, &checkpoint)
 				g.open()
-				st = r.completed()
+				st := r.completed()
 				load.Stop()
 				cur := st.Session()
 				if cur.Started.StitchedTo != 1 {

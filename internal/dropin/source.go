@@ -79,6 +79,8 @@ func (r *backup) streamOnly() string {
 		return "--incremental"
 	case q.Options.Local != "":
 		return "--local=" + q.Options.Local
+	case q.Options.NoShared:
+		return "--node=replica"
 	case q.Options.ServerCompression != "":
 		return "server-side compression"
 	}

@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -257,47 +255,6 @@ func (r *sqlReader) readBatch(ctx context.Context, ranges []Range, fn func(i int
 	return nil
 }
 
-func (r *sqlReader) Open(ctx context.Context, tree messages.Tree, path string) (Handle, error) {
-	return &sqlFile{ctx: ctx, r: r, tree: tree, path: path}, nil
-}
-
-// sqlFile is a file that is looked up at each read.
-type sqlFile struct {
-	ctx  context.Context // of Open: io.ReaderAt has none
-	r    *sqlReader
-	tree messages.Tree
-	path string
-}
-
-// errVanished says that the server has no such file any more.
-func errVanished(path string) error {
-	return fmt.Errorf("could not open file \"%s\" of the server: %w", path, fs.ErrNotExist)
-}
-
-func (f *sqlFile) ReadAt(p []byte, off int64) (int, error) {
-	ranges := make([]Range, 0, len(p)/maxRange+1)
-	for done := 0; done < len(p); done += maxRange {
-		ranges = append(ranges, Range{Tree: f.tree, Path: f.path, Offset: off + int64(done), Length: min(maxRange, len(p)-done)})
-	}
-	got, short := 0, false
-	err := f.r.ReadRanges(f.ctx, ranges, func(i int, data []byte) error {
-		if data == nil {
-			return errVanished(f.path)
-		}
-		if !short {
-			got += copy(p[i*maxRange:], data)
-		}
-		short = short || len(data) < ranges[i].Length
-		return nil
-	})
-	if err == nil && got < len(p) {
-		err = io.EOF
-	}
-	return got, err
-}
-
-func (f *sqlFile) Close() error { return nil }
-
 func (r *sqlReader) Close() error {
 	var errs []error
 	for range r.cfg.Connections {
@@ -306,32 +263,4 @@ func (r *sqlReader) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// textArray and int8Array are the binary form of one-dimensional arrays (array_recv).
-func textArray(v []string) []byte {
-	b := arrayHeader(len(v), pgtype.TextOID)
-	for _, s := range v {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
-	}
-	return b
-}
-
-func int8Array(v []int64) []byte {
-	b := arrayHeader(len(v), pgtype.Int8OID)
-	for _, n := range v {
-		b = binary.BigEndian.AppendUint32(b, 8)
-		b = binary.BigEndian.AppendUint64(b, uint64(n))
-	}
-	return b
-}
-
-func arrayHeader(n int, oid uint32) []byte {
-	be := binary.BigEndian
-	b := be.AppendUint32(nil, 1)
-	b = be.AppendUint32(b, 0) // no NULLs
-	b = be.AppendUint32(b, oid)
-	b = be.AppendUint32(b, uint32(n))
-	return be.AppendUint32(b, 1) // lower bound
 }
