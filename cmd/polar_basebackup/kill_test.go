@@ -15,6 +15,7 @@ import (
 // The run is killed at random moments, again and again; after each kill the same command is run again, until one comes to its end. That copy must
 // be right, whatever the moments were. The seed is printed: set it below to see a failure again.
 func TestKilledAtRandomMoments(t *testing.T) {
+	t.Parallel()
 	rounds := 5
 	if soak() {
 		rounds = 20
@@ -89,6 +90,7 @@ func complete(dir string) bool {
 
 // The run ended, but its marker is still there: the same command tidies up, and does not copy anything again.
 func TestKilledBeforeTheMarkerIsRemoved(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
 	dir, file := newDir(t), filepath.Join(testenv.Dir(t), "report.json")
 	var p *testenv.Process

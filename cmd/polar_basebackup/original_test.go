@@ -104,6 +104,7 @@ func comparable(stderr, program, dir string) []string {
 
 // There are not enough WAL senders for a backup with streamed WAL.
 func TestNoWALSenderFree(t *testing.T) {
+	t.Parallel()
 	original := testenv.Tool(t, "pg_basebackup")
 	s := testenv.Start(t, 15, testenv.Options{Conf: "max_wal_senders = 1\n"})
 	dir := newDir(t)
@@ -121,6 +122,7 @@ func TestNoWALSenderFree(t *testing.T) {
 
 // A rerun with other options, or against another server, is refused and changes nothing.
 func TestRerunRefused(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
 	other := testenv.Start(t, 15, testenv.Options{})
 	filler(s, 8)
@@ -152,6 +154,7 @@ func TestRerunRefused(t *testing.T) {
 
 // The same command line, but another server answers at the address.
 func TestRerunOtherServer(t *testing.T) {
+	t.Parallel()
 	one, two := testenv.Start(t, 15, testenv.Options{}), testenv.Start(t, 15, testenv.Options{})
 	filler(one, 8)
 	sockets := testenv.Dir(t)
@@ -186,6 +189,7 @@ func TestRerunOtherServer(t *testing.T) {
 
 // Directories may be given relative, with slashes at the end, and under any umask.
 func TestDirectoryNames(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{GroupAccess: true})
 	work := testenv.Dir(t)
 	for i, c := range []struct{ dir, umask string }{{"copy", "0000"}, {"./a//b/../c/", "0077"}, {work + "/abs///", "0022"}, {"mit leerzeichen ü", "0177"}} {

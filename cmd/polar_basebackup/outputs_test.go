@@ -16,6 +16,7 @@ import (
 
 // The ways to write a backup of one server: formats, compressions, WAL methods, manifests, targets.
 func TestOutputs(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{Checksums: true})
 	space := s.Tablespace("aside")
 	s.LoadTPCB(1, 2000)
@@ -261,6 +262,7 @@ func owned(t *testing.T, dir string) {
 
 // An incremental backup holds what pg_combinebackup needs: its manifest, and files of changed blocks only.
 func TestIncremental(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{17, 18} {
 		s := testenv.Start(t, major, testenv.Options{Conf: "summarize_wal = on\n"})
 		s.LoadTPCB(1, 20000)

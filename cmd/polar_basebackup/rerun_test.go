@@ -1,0 +1,88 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"polarcast/testenv"
+)
+
+// The same command while the first still runs: refused, and the first is not disturbed, with and without --no-resume.
+func TestRunTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t, 15, testenv.Options{})
+	filler(s, 12)
+	dir := newDir(t)
+	p := start(t, s, slow(dir)...)
+	begun(p)
+	fails(t, start(t, s, stream("-D", dir)...), "in use by another process")
+	fails(t, start(t, s, stream("-D", dir, "--no-resume")...), "in use by another process")
+	if code := p.Wait(generous); code != 0 {
+		t.Fatalf("exit status %d\n%s", code, p.Stderr())
+	}
+	s.NoBackupLeft()
+	check(t, s, dir)
+}
+
+// What the buffers held is lost or damaged: the run starts over by itself or says what to do; it never calls a part of a copy complete.
+func TestBuffersLost(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t, 15, testenv.Options{})
+	filler(s, 12)
+	for _, c := range []struct {
+		name   string
+		damage func(store string) error
+	}{
+		{"removed", os.RemoveAll},
+		{"files emptied", func(store string) error {
+			return filepath.WalkDir(store, func(name string, d os.DirEntry, err error) error {
+				if err == nil && d.Type().IsRegular() && strings.HasSuffix(name, ".blk") {
+					err = os.Truncate(name, 0)
+				}
+				return err
+			})
+		}},
+		{"index cut", func(store string) error {
+			return filepath.WalkDir(store, func(name string, d os.DirEntry, err error) error {
+				if err != nil || !strings.HasSuffix(name, ".blk") || !strings.Contains(name, "INDEX") {
+					return err
+				}
+				fi, err := d.Info()
+				if err != nil {
+					return err
+				}
+				return os.Truncate(name, fi.Size()*2/3)
+			})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := newDir(t)
+			p := start(t, s, slow(dir)...)
+			begun(p)
+			s.Eventually("files are written", func() (bool, error) {
+				found, err := filepath.Glob(filepath.Join(dir, "base", "*", "1259"))
+				return len(found) > 0, err
+			})
+			p.Kill()
+			if err := c.damage(filepath.Join(dir, ".polarcast", "jetstream")); err != nil {
+				t.Fatal(err)
+			}
+			p = start(t, s, stream("-v", "-D", dir)...)
+			if code := p.Wait(generous); code != 0 {
+				text := fails(t, p)
+				if !strings.Contains(text, "--no-resume") && !strings.Contains(text, "start") {
+					t.Errorf("it does not say what to do:\n%s", text)
+				}
+				if complete(dir) {
+					t.Error("an incomplete copy has a pg_control")
+				}
+				must(t, s, stream("-v", "-D", dir, "--no-resume")...)
+			}
+			check(t, s, dir)
+			same(t, s, dir, testenv.CopyOptions{})
+			s.NoBackupLeft()
+		})
+	}
+}
