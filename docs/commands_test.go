@@ -24,7 +24,7 @@ func TestEveryCommandIsUnderstood(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := 0
-	for _, file := range append(files, "../README.md") {
+	for _, file := range append(files, "../README.md", "../DEVELOPERS.md") {
 		for _, b := range blocks(t, file) {
 			for _, words := range b.commands() {
 				seen++
@@ -76,7 +76,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append(files, "../README.md", "../CHANGELOG.md") {
+	for _, file := range append(files, "../README.md", "../CHANGELOG.md", "../DEVELOPERS.md", "../examples/README.md") {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
