@@ -30,6 +30,7 @@ type silent struct {
 }
 
 func (*silent) ServerVersion(int)                {}
+func (*silent) ServerWarning(string)             {}
 func (*silent) WaitingForCheckpoint()            {}
 func (*silent) Verbose(string, ...any)           {}
 func (*silent) Info(string, ...any)              {}

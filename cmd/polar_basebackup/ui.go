@@ -33,6 +33,8 @@ func (u *ui) Info(format string, args ...any) { u.m.Info(format, args...) }
 
 func (u *ui) Failed(err error) { u.m.Fail(err) }
 
+func (u *ui) ServerWarning(message string) { u.m.Notice("WARNING", message, "", "") }
+
 func (u *ui) WaitingForCheckpoint() {
 	if u.progress != nil {
 		u.m.WaitingForCheckpoint()

@@ -64,6 +64,8 @@ type UI interface {
 	ServerVersion(num int)
 	// WaitingForCheckpoint is called before the source is asked to begin.
 	WaitingForCheckpoint()
+	// ServerWarning prints a warning as the server's own are printed.
+	ServerWarning(message string)
 	// Verbose prints a line that is only shown with -v.
 	Verbose(format string, args ...any)
 	// Info prints a line that is always shown.

@@ -42,6 +42,7 @@ type backup struct {
 	started   time.Time
 	final     pipeline.State
 	phases    phases
+	damage    damage
 }
 
 // Run makes the backup. Its error is what the user reads after "error: ".
@@ -51,6 +52,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	r := &backup{o: o, started: time.Now()}
 	r.phases.start = r.started
+	r.damage.ui = o.UI
 	defer func() {
 		if e := r.report(err); e != nil {
 			err = r.also(err, e)
@@ -278,6 +280,7 @@ func (r *backup) complete() error {
 		}
 	}
 	if cur := r.final.Session(); cur != nil && cur.ReadDone != nil && cur.ReadDone.ChecksumFailures > 0 {
+		r.damage.total()
 		return ErrChecksums
 	}
 	return nil

@@ -209,7 +209,7 @@ func (r *backup) filesStages(ctx context.Context, parts map[string]interface{ Ru
 	parts["checkpoint"] = checkpoint.NewFiles(checkpoint.FilesConfig{Config: checkpoint.Config{Env: r.env, Connect: r.o.Connect}, ConnectSQL: o.ConnectSQL,
 		Open: open, Retries: filesRetries, SpillDir: spill})
 	parts["tablespace"] = tablespace.NewFiles(tablespace.FilesConfig{Env: r.env, Open: open, Jobs: jobs, SpillDir: spill,
-		Throttle: throttle(st.Requested.Options)})
+		Throttle: throttle(st.Requested.Options), OnDamaged: r.damage.found})
 	return nil
 }
 

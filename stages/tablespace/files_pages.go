@@ -127,9 +127,10 @@ func (c *pageCheck) again(ctx context.Context, h source.Handle, page []byte, off
 // report names damaged pages in the event log.
 func (c *pageCheck) report(ctx context.Context, f work.File, off int64, pages []uint32) error {
 	d := work.PagesDamaged{Session: c.session, Tree: f.Tree, Path: f.Path, From: off, Count: int64(len(pages)), Pages: pages[:min(len(pages), maxNamedPage)]}
-	c.s.cfg.Logger.Warn("checksum verification failed", "file", f.Path, "block", pages[0], "blocks", len(pages))
 	if c.s.cfg.OnDamaged != nil {
 		c.s.cfg.OnDamaged(d)
+	} else {
+		c.s.cfg.Logger.Warn("checksum verification failed", "file", f.Path, "block", pages[0], "blocks", len(pages))
 	}
 	return c.s.cfg.Append(ctx, stageName, work.EventPagesDamaged, d)
 }
