@@ -86,7 +86,8 @@ func TestWALConnectionCut(t *testing.T) {
 	begun(p)
 	for i := range 3 {
 		load.WaitCommitted(20)
-		px.cut(int64(i + 1))
+		px.wait(int64(i + 1))
+		px.cut()
 	}
 	if p.Ended() {
 		t.Fatalf("it was over too soon to test anything\n%s", p.Stderr())
@@ -127,8 +128,9 @@ func TestWALGone(t *testing.T) {
 	px := startWALProxy(t, "127.0.0.1:"+s.PortString())
 	p := start(t, s, slow(dir, "--no-slot", "-h", "127.0.0.1", "-p", px.port())...)
 	begun(p)
+	px.wait(1)
 	px.refuse.Store(true)
-	px.cut(1)
+	px.cut()
 	for range 4 {
 		s.Exec("CREATE TABLE w AS SELECT g FROM generate_series(1, 60000) g", "DROP TABLE w", "SELECT pg_switch_wal()", "CHECKPOINT")
 	}
@@ -273,8 +275,18 @@ func TestSignals(t *testing.T) {
 		must(t, s, stream("-v", "-D", dir)...)
 		check(t, s, dir)
 	}
+	// Before the server has answered.
+	px := s.Proxy()
+	px.Pause()
 	dir := newDir(t)
-	p := start(t, s, slow(dir, "--no-resume")...)
+	p := start(t, s, stream("-h", "127.0.0.1", "-p", portOf(px), "-D", dir)...)
+	s.Eventually("it has connected", func() (bool, error) { return px.Accepted() > 0, nil })
+	p.Signal(syscall.SIGINT)
+	fails(t, p, "interrupted")
+	untouched(t, dir, false)
+	px.Close()
+
+	p = start(t, s, slow(dir, "--no-resume")...)
 	begun(p)
 	p.Signal(syscall.SIGTERM)
 	fails(t, p, "interrupted", "removing data directory \""+dir+"\"")

@@ -86,3 +86,29 @@ func TestBuffersLost(t *testing.T) {
 		})
 	}
 }
+
+// The same with a NATS server of its own: what an interrupted run left there is continued, or removed.
+func TestRerunOverNATS(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t, 15, testenv.Options{})
+	filler(s, 8)
+	n := testenv.StartNATS(t, testenv.NATSOptions{})
+	for _, again := range []string{"--resume", "--no-resume"} {
+		dir := newDir(t)
+		p := start(t, s, slow(dir, "--nats", n.URL())...)
+		begun(p)
+		p.Kill()
+		s.NoBackupLeft()
+		text := must(t, s, stream("-v", "-D", dir, "--nats", n.URL(), again)...)
+		if got := strings.Contains(text, "continuing the interrupted backup"); got != (again == "--resume") {
+			t.Errorf("%s:\n%s", again, text)
+		}
+		check(t, s, dir)
+		same(t, s, dir, testenv.CopyOptions{})
+	}
+	dir := newDir(t)
+	n.Stop()
+	fails(t, start(t, s, stream("-D", dir, "--nats", n.URL())...), n.URL())
+	untouched(t, dir, false)
+	s.NoBackupLeft()
+}

@@ -100,14 +100,18 @@ func (p *walProxy) serve(client net.Conn) {
 	}
 }
 
-// cut ends the connections that stream WAL, when so many have been begun.
-func (p *walProxy) cut(begun int64) {
+// wait returns when so many streams of WAL have been begun.
+func (p *walProxy) wait(begun int64) {
 	p.t.Helper()
 	for end := time.Now().Add(generous); p.streams.Load() < begun; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			p.t.Fatal("no WAL is streamed")
 		}
 	}
+}
+
+// cut ends the connections that stream WAL.
+func (p *walProxy) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.wal {

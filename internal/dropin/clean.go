@@ -1,6 +1,7 @@
 package dropin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"polarcast/internal/oserr"
 	"polarcast/messages"
 	"polarcast/stages/target"
 )
@@ -62,19 +64,37 @@ func (r *backup) clean(opened *messages.TargetOpened) error {
 	}
 	if r.made {
 		r.o.UI.Info("removing data directory \"%s\"", dir)
-		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("failed to remove data directory: %w", err)
-		}
-		return nil
+	} else {
+		r.o.UI.Info("removing contents of data directory \"%s\"", dir)
 	}
-	r.o.UI.Info("removing contents of data directory \"%s\"", dir)
+	return empty(dir, r.made)
+}
+
+// empty removes what is in a directory, and the directory too when it was made for the backup. The marker goes last: a run that is killed here is
+// still known to the next one.
+func empty(dir string, made bool) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fmt.Errorf("failed to remove contents of data directory: %w", err)
+		return fmt.Errorf("failed to remove contents of data directory: could not read directory \"%s\": %w", dir, oserr.Cause(err))
 	}
+	slices.SortStableFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(rank(a), rank(b)) })
 	var errs []error
 	for _, e := range entries {
-		errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			errs = append(errs, fmt.Errorf("failed to remove contents of data directory: could not remove \"%s\": %w", filepath.Join(dir, e.Name()), oserr.Cause(err)))
+		}
+	}
+	if made && len(errs) == 0 {
+		if err := os.Remove(dir); err != nil {
+			errs = append(errs, fmt.Errorf("failed to remove data directory: could not remove \"%s\": %w", dir, oserr.Cause(err)))
+		}
 	}
 	return errors.Join(errs...)
+}
+
+func rank(e os.DirEntry) int {
+	if e.Name() == target.MarkerDir {
+		return 1
+	}
+	return 0
 }

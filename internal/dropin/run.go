@@ -54,6 +54,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	r.phases.start = r.started
 	r.damage.ui = o.UI
 	defer func() {
+		err = cause(ctx, err)
 		if e := r.report(err); e != nil {
 			err = r.also(err, e)
 		}
@@ -64,6 +65,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if o.ServerTarget {
 		return r.serverTarget(ctx)
 	}
+	// What is created has the modes of the source, whatever the user's own mask is (pg_basebackup.c, umask(pg_mode_mask)).
+	_, dirMode := r.modes()
+	defer syscall.Umask(syscall.Umask(int(0o777 &^ dirMode)))
 	defer func() {
 		if e := r.detach(); e != nil {
 			err = r.also(err, e)
@@ -93,9 +97,6 @@ func (r *backup) identify(ctx context.Context) error {
 		return err
 	}
 	r.o.UI.ServerVersion(r.prepared.ServerVersion)
-	// What is created has the modes of the source, whatever the user's own mask is (pg_basebackup.c, umask(pg_mode_mask)).
-	_, dirMode := r.modes()
-	syscall.Umask(int(0o777 &^ dirMode))
 	if err := r.checkServer(); err != nil {
 		return err
 	}
@@ -162,7 +163,7 @@ func (r *backup) open(ctx context.Context) error {
 		return err
 	}
 	if err := r.begin(ctx); err != nil {
-		return r.tell(err, r.abandon)
+		return r.tell(cause(ctx, err), r.abandon)
 	}
 	return nil
 }
@@ -221,9 +222,6 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 // restart removes what the interrupted backup created and begins a new one.
 func (r *backup) restart(ctx context.Context, st pipeline.State) error {
 	opened := st.Targets[targetName].Opened
-	r.client.Close()
-	r.server.Shutdown()
-	r.client, r.server = nil, nil
 	r.o.UI.Info("removing the interrupted backup in directory \"%s\"", r.o.Target.Dir)
 	if err := r.clean(opened); err != nil {
 		return err
@@ -235,6 +233,10 @@ func (r *backup) restart(ctx context.Context, st pipeline.State) error {
 // connect starts the embedded server, or connects to the one that was named.
 func (r *backup) connect(ctx context.Context) error {
 	opts := r.o.NATS
+	// Stages spill to it too, also when the buffers are on another host.
+	if err := os.MkdirAll(r.storeDir, 0o700); err != nil {
+		return fmt.Errorf("could not create directory \"%s\": %w", r.storeDir, oserr.Cause(err))
+	}
 	if len(opts.URLs) == 0 {
 		s, err := pipeline.StartServer(pipeline.ServerOptions{StoreDir: r.storeDir, Logger: r.o.Logger})
 		if err != nil {

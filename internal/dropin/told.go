@@ -1,6 +1,9 @@
 package dropin
 
-import "errors"
+import (
+	"context"
+	"errors"
+)
 
 // Told is an error that the user has read already, before what was done about it.
 type Told struct{ Err error }
@@ -25,4 +28,12 @@ func (r *backup) also(err, further error) error {
 		return Told{errors.Join(told.Err, further)}
 	}
 	return errors.Join(err, further)
+}
+
+// cause is why the context ended when that is all that an error says.
+func cause(ctx context.Context, err error) error {
+	if told := new(Told); ctx.Err() == nil || !errors.Is(err, context.Canceled) || errors.As(err, told) {
+		return err
+	}
+	return context.Cause(ctx)
 }
