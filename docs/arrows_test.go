@@ -10,7 +10,7 @@ import (
 )
 
 // layers from the bottom to the top: a package imports packages of its own and of lower layers.
-var layers = []string{"messages", "pfs", "internal/postgres", "pipeline", "stages", "internal/verify", "internal/cli", "internal/dropin", "internal/polarcast", "cmd"}
+var layers = []string{"internal/oserr", "messages", "pfs", "internal/postgres", "pipeline", "stages", "internal/verify", "internal/cli", "internal/dropin", "internal/polarcast", "cmd"}
 
 func layer(pkg string) int {
 	for i, l := range layers {
