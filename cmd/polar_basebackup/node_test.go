@@ -61,7 +61,7 @@ func (n *node) run(more ...string) *testenv.Process {
 // value asks the node.
 func (n *node) value(sql string) string {
 	n.t.Helper()
-	p := testenv.Run(n.t, testenv.ProcessOptions{Env: n.env}, testenv.Tool(n.t, "psql"), "-h", "127.0.0.1", "-p", strconv.Itoa(n.port), "-U", "postgres",
+	p := testenv.Run(n.t, testenv.ProcessOptions{}, testenv.Tool(n.t, "psql"), "-h", "127.0.0.1", "-p", strconv.Itoa(n.port), "-U", "postgres",
 		"-d", "postgres", "-Atqc", sql)
 	return strings.TrimSpace(p.Stdout())
 }
