@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"polarcast/internal/cli/basebackup"
@@ -24,7 +25,14 @@ func main() {
 // errInterrupted is the end by SIGINT, SIGTERM or SIGHUP.
 var errInterrupted = errors.New("interrupted")
 
+// memoryGoal is when the garbage collector stops to let garbage pile up, in bytes. What the program holds is bounded well below it by the
+// publishers' and consumers' bounds, whatever the size of the database. GOMEMLIMIT overrides it.
+const memoryGoal = 96 << 20
+
 func run(o *basebackup.Options) int {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryGoal)
+	}
 	ui := newUI(o)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)

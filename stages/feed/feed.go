@@ -40,7 +40,7 @@ type Config struct {
 	OnSeal func(Sealed) error
 	// Throttle, when set, is asked before bytes are taken in.
 	Throttle func(ctx context.Context, bytes int) error
-	// MaxInFlight bounds the bytes that JetStream has not confirmed; 0 means the publisher's default.
+	// MaxInFlight bounds the bytes that JetStream has not confirmed; 0 means 8 MiB.
 	MaxInFlight int64
 	// Strict publishes all of a file's records in reading order across files, for targets that write sequentially.
 	Strict bool
@@ -105,6 +105,9 @@ func New(ctx context.Context, cfg Config) (*Feed, error) {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	f := &Feed{cfg: cfg, ctx: ctx, cancel: cancel}
+	if cfg.MaxInFlight <= 0 {
+		cfg.MaxInFlight = 8 << 20
+	}
 	opts := pipeline.PublisherOptions{MaxBytesInFlight: cfg.MaxInFlight}
 	f.chunks = cfg.Client.ChunkPublisher(cfg.Backup, opts)
 	f.index = cfg.Client.IndexPublisher(cfg.Backup)

@@ -12,6 +12,7 @@ type Batch struct {
 	msgs     []*pipeline.Message
 	receipts []messages.Receipt
 	bytes    int64 // raw bytes written
+	held     int64 // bytes of the messages, which stay in memory until they are acknowledged
 	started  time.Time
 
 	files    map[*handle]struct{}
@@ -45,6 +46,8 @@ func (b *Batch) Done(r *messages.Record, key uint64, kind messages.ReceiptKind) 
 
 func (b *Batch) empty() bool { return len(b.msgs) == 0 }
 
-func (b *Batch) full() bool {
-	return b.bytes >= batchBytes || len(b.msgs) >= batchMessages || time.Since(b.started) >= batchAge
+// full says when to commit. Two batches are in memory at once, and the next messages need room too, so one takes a third of it: a batch of
+// incompressible bytes would otherwise stop the consumer.
+func (b *Batch) full(memory int64) bool {
+	return b.bytes >= batchBytes || b.held >= memory/3 || len(b.msgs) >= batchMessages || time.Since(b.started) >= batchAge
 }

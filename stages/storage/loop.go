@@ -91,7 +91,7 @@ func (l *loop) apply(ctx context.Context) error {
 			if err := l.message(ctx, b, m); err != nil {
 				return l.stop(err)
 			}
-			if !b.full() {
+			if !b.full(l.s.cfg.MaxBytesInFlight) {
 				idle.Reset(idleCommit)
 				continue
 			}
@@ -148,6 +148,7 @@ func (l *loop) message(ctx context.Context, b *Batch, m *pipeline.Message) error
 		l.note(&r)
 	}
 	b.msgs = append(b.msgs, m)
+	b.held += int64(len(m.Data()))
 	return nil
 }
 

@@ -38,7 +38,7 @@ type Config struct {
 	stages.Env
 	Target target.Config
 	Sync   SyncMethod
-	// MaxBytesInFlight bounds the messages that are held; 0 means 32 MiB.
+	// MaxBytesInFlight bounds the messages that are held; 0 means 24 MiB.
 	MaxBytesInFlight int64
 	// NewSink, when set, replaces the sink for the target's format (tar to standard output, say).
 	NewSink func(*target.Layout) (Sink, error)
@@ -73,7 +73,7 @@ func New(cfg Config) *Stage {
 		cfg.Sync = SyncFsync
 	}
 	if cfg.MaxBytesInFlight == 0 {
-		cfg.MaxBytesInFlight = 32 << 20
+		cfg.MaxBytesInFlight = 24 << 20
 	}
 	return &Stage{cfg: cfg}
 }

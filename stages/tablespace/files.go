@@ -215,7 +215,7 @@ func (s *Files) newFeed(ctx context.Context, st pipeline.State, n uint32, prior 
 	fd, err := feed.New(ctx, feed.Config{
 		Client: s.cfg.Client, Backup: s.cfg.Backup, Session: n, Subject: pipeline.SubjectData, Codec: codec, Level: level,
 		// The workers share the processors: one compressor each. All of them publish into one stream, whose queue has a bound.
-		Workers: 1, MaxInFlight: max(4<<20, int64(24<<20)/int64(s.cfg.Jobs)),
+		Workers: 1, MaxInFlight: max(2<<20, int64(8<<20)/int64(s.cfg.Jobs)),
 		Prior: prior, Digest: work.Digest(st.Requested.Options), Throttle: s.cfg.Throttle,
 	})
 	if err != nil {
