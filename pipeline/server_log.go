@@ -25,11 +25,14 @@ func (s *serverLog) Tracef(string, ...any)      {}
 
 func (s *serverLog) Errorf(f string, v ...any) {
 	text := fmt.Sprintf(f, v...)
-	if strings.Contains(text, "critical write error") || strings.Contains(text, "failed to store a msg") {
+	low := strings.ToLower(text)
+	if strings.Contains(low, "critical write error") || strings.Contains(low, "failed to store a msg") {
 		err := errors.New(text)
 		s.failed.CompareAndSwap(nil, &err)
+		s.l.Debug("JetStream: " + text) // each stream says it several times; whoever publishes gets the error
+		return
 	}
-	s.l.Error("JetStream: " + text)
+	s.l.Warn("JetStream: " + text)
 }
 
 // storeError returns why the store cannot be written, nil when it can, or when the server is not ours.

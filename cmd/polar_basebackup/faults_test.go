@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,8 +155,8 @@ func TestFullDisk(t *testing.T) {
 	dir := filepath.Join(disk, "copy")
 	p := start(t, s, slow(dir)...)
 	begun(p)
-	ballast := testenv.FillDisk(t, disk, 2<<20)
-	fails(t, p, "No space left on device", "run the same command again to continue it")
+	ballast := fillUp(t, disk)
+	fails(t, p, "o space left on device", "run the same command again to continue it")
 	s.NoBackupLeft()
 	// Too little room is said before anything is begun, and what was there stays.
 	fails(t, start(t, s, stream("-v", "-D", dir)...), "make room")
@@ -176,14 +177,31 @@ func TestFullDisk(t *testing.T) {
 	for _, format := range []string{"-Fp", "-Ft"} {
 		p = start(t, s, slow(again, "--no-resume", format)...)
 		begun(p)
-		ballast = testenv.FillDisk(t, disk, 2<<20)
-		fails(t, p, "No space left on device", "removing data directory")
+		ballast = fillUp(t, disk)
+		fails(t, p, "o space left on device", "removing data directory")
 		untouched(t, again, false)
 		if err := os.Remove(ballast); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s.NoBackupLeft()
+}
+
+// fillUp writes a file into a directory until its file system is full, whoever else writes there.
+func fillUp(t *testing.T, dir string) string {
+	t.Helper()
+	f, err := os.Create(filepath.Join(dir, "ballast"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for buf := make([]byte, 1<<20); err == nil; {
+		_, err = f.Write(buf)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	return f.Name()
 }
 
 // Corrupt pages in the source: the copy is kept, as the original keeps it, and the exit status is 1.

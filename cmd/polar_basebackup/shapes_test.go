@@ -109,6 +109,9 @@ func zoo(t *testing.T, s *testenv.Server) []string {
 	if err := os.WriteFile(odd, []byte("kept"), mode); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(odd, mode); err != nil {
+		t.Fatal(err)
+	}
 	testenv.Own(t, odd)
 	return spaces
 }
