@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -41,6 +42,7 @@ func options(o *basebackup.Options, u *ui) (dropin.Options, error) {
 		NATS: pipeline.ClientOptions{URLs: o.NATS.URLs, Creds: o.NATS.Creds, NKey: o.NATS.NKey, User: o.NATS.User, Password: o.NATS.Password,
 			Token: o.NATS.Token, CA: o.NATS.TLSCA, Cert: o.NATS.TLSCert, Key: o.NATS.TLSKey},
 		ServerTarget: o.Target != "",
+		Umask:        syscall.Umask,
 		Report:       o.Report,
 		UI:           u,
 		Logger:       slog.New(logHandler{u.m}),

@@ -90,8 +90,12 @@ func knownFlag(name string) bool {
 
 // commonFlagsOnly is commonFlags without what asks for the commands again.
 func (a *app) commonFlagsOnly(fs *pflag.FlagSet) {
-	a.nats.Register(fs)
-	fs.String("metrics", "", "")
+	if fs.Lookup("nats") == nil && fs.Lookup("nats-user") == nil {
+		a.nats.Register(fs)
+	}
+	if fs.Lookup("metrics") == nil {
+		fs.String("metrics", "", "")
+	}
 	fs.String("log-format", "", "")
 	fs.Bool("verbose", false, "")
 }

@@ -49,6 +49,8 @@ type Options struct {
 	NATS pipeline.ClientOptions
 	// ServerTarget runs the backup on the server (--target): no data comes here.
 	ServerTarget bool
+	// Umask, when set, changes the process's mask of modes to what the source's directory has.
+	Umask func(mask int) (old int)
 	// Report is where the JSON summary goes; "" for none.
 	Report string
 	// UI is told what a person wants to see.

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"polarcast/internal/oserr"
@@ -67,7 +66,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	// What is created has the modes of the source, whatever the user's own mask is (pg_basebackup.c, umask(pg_mode_mask)).
 	_, dirMode := r.modes()
-	defer syscall.Umask(syscall.Umask(int(0o777 &^ dirMode)))
+	if o.Umask != nil {
+		defer o.Umask(o.Umask(int(0o777 &^ dirMode)))
+	}
 	defer func() {
 		if e := r.detach(); e != nil {
 			err = r.also(err, e)

@@ -106,6 +106,7 @@ func (f *Files) sessions(ctx context.Context) error {
 				if err := f.lost(ctx, cur.Started.Session, errors.New("the process that held it was lost")); err != nil {
 					return err
 				}
+				continue // with a state that knows of the loss: stitching depends on it
 			}
 		}
 		before := time.Now()
