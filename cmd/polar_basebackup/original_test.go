@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -117,96 +116,5 @@ func TestNoWALSenderFree(t *testing.T) {
 	untouched(t, dir, false)
 	must(t, s, stream("-D", dir, "-Xfetch")...)
 	check(t, s, dir)
-	s.NoBackupLeft()
-}
-
-// A rerun with other options, or against another server, is refused and changes nothing.
-func TestRerunRefused(t *testing.T) {
-	t.Parallel()
-	s := testenv.Start(t, 15, testenv.Options{})
-	other := testenv.Start(t, 15, testenv.Options{})
-	filler(s, 8)
-	dir := newDir(t)
-	p := start(t, s, slow(dir)...)
-	begun(p)
-	p.Kill()
-	s.NoBackupLeft()
-	marker := func() string { b, _ := os.ReadFile(filepath.Join(dir, ".polarcast", "backup")); return string(b) }
-	before := marker()
-	fails(t, start(t, s, stream("-D", dir, "-Xfetch")...), "other options", "--no-resume")
-	fails(t, start(t, s, stream("-D", dir, "-l", "another")...), "other options", "--no-resume")
-	// The same command, which now leads to another server.
-	at := []string{"-h", s.Host(), "-p", s.PortString()}
-	s.Stop(testenv.Fast)
-	px := testenv.StartProxy(t, "tcp", "127.0.0.1:"+other.PortString())
-	_ = at
-	fails(t, start(t, other, stream("-h", "127.0.0.1", "-p", portOf(px), "-D", dir)...), "other options")
-	s.Start()
-	if after := marker(); before == "" || after != before {
-		t.Errorf("the marker was %q and is %q", before, after)
-	}
-	must(t, s, stream("-D", dir+"/")...)
-	check(t, s, dir)
-	same(t, s, dir, testenv.CopyOptions{})
-	fails(t, start(t, s, stream("-D", dir)...), "exists but is not empty")
-	s.NoBackupLeft()
-}
-
-// The same command line, but another server answers at the address.
-func TestRerunOtherServer(t *testing.T) {
-	t.Parallel()
-	one, two := testenv.Start(t, 15, testenv.Options{}), testenv.Start(t, 15, testenv.Options{})
-	filler(one, 8)
-	sockets := testenv.Dir(t)
-	link := func(s *testenv.Server) {
-		t.Helper()
-		name := filepath.Join(sockets, ".s.PGSQL.5432")
-		_ = os.Remove(name)
-		if err := os.Symlink(filepath.Join(s.Sockets, ".s.PGSQL."+s.PortString()), name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	dir := newDir(t)
-	run := func(args ...string) *testenv.Process {
-		return testenv.StartProcess(t, testenv.ProcessOptions{}, testenv.Binary(t, "polar_basebackup"),
-			append([]string{"-h", sockets, "-p", "5432", "-U", "postgres", "-c", "fast"}, args...)...)
-	}
-	link(one)
-	p := run(slow(dir)...)
-	begun(p)
-	p.Kill()
-	link(two)
-	fails(t, run(stream("-D", dir)...), "holds an interrupted backup of another server", "--no-resume")
-	link(one)
-	p = run(stream("-v", "-D", dir)...)
-	if code := p.Wait(generous); code != 0 || !strings.Contains(p.Stderr(), "continuing the interrupted backup") {
-		t.Fatalf("exit status %d\n%s", code, p.Stderr())
-	}
-	check(t, one, dir)
-	one.NoBackupLeft()
-	two.NoBackupLeft()
-}
-
-// Directories may be given relative, with slashes at the end, and under any umask.
-func TestDirectoryNames(t *testing.T) {
-	t.Parallel()
-	s := testenv.Start(t, 15, testenv.Options{GroupAccess: true})
-	work := testenv.Dir(t)
-	for i, c := range []struct{ dir, umask string }{{"copy", "0000"}, {"./a//b/../c/", "0077"}, {work + "/abs///", "0022"}, {"mit leerzeichen ü", "0177"}} {
-		script := fmt.Sprintf(`umask %s; exec "$0" "$@"`, c.umask)
-		p := testenv.Run(t, testenv.ProcessOptions{Dir: work}, "/bin/sh", append([]string{"-c", script, testenv.Binary(t, "polar_basebackup")},
-			append(stream("-h", "127.0.0.1", "-p", s.PortString(), "-U", "postgres", "-c", "fast", "-N", "-D", c.dir), []string{"-v"}...)...)...)
-		if code := p.Wait(generous); code != 0 {
-			t.Errorf("%d: -D %q: exit status %d\n%s", i, c.dir, code, p.Stderr())
-			continue
-		}
-		dir := c.dir
-		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(work, dir)
-		}
-		dir = filepath.Clean(dir)
-		check(t, s, dir)
-		modes(t, dir, 0o640, 0o750)
-	}
 	s.NoBackupLeft()
 }
