@@ -32,7 +32,7 @@ func (o *Options) Fingerprint() string {
 		ConnString, Host, Port                 string
 		PolarData, PolarDiskName, PolarCluster string
 		Source                                 string
-		Stitch, Delta                          bool
+		Stitch                                 bool
 		Node, Local                            string
 	}
 	id := identity{
@@ -45,7 +45,7 @@ func (o *Options) Fingerprint() string {
 		Manifest: o.Manifest(), ManifestChecksums: strings.ToLower(o.ManifestChecksums), NoVerify: o.NoVerifyChecksums,
 		ConnString: withoutPassword(o.ConnString), Host: o.Host, Port: o.Port,
 		PolarData: o.PolarData, PolarDiskName: o.PolarDiskName, PolarCluster: o.PolarCluster,
-		Source: o.Source, Stitch: o.Stitch, Delta: o.Delta, Node: o.NodeIs, Local: o.LocalIs,
+		Source: o.Source, Stitch: o.Stitch, Node: o.NodeIs, Local: o.LocalIs,
 	}
 	if o.PolarDiskName == "" {
 		id.PolarData = absolute(o.PolarData, false)

@@ -86,7 +86,7 @@ func TestEveryOption(t *testing.T) {
 			o.NATS = cli.NATSFlags{URLs: []string{"nats://a", "tls://b:1"}, Creds: "c", TLSCA: "e", TLSCert: "f", TLSKey: "g", Context: "x"}
 		}},
 		{"-D|d|--read=sql|--jobs=4|--codec=zstd", func(o *Options) { o.Source, o.Read, o.Jobs, o.Codec = "files", "sql", 4, "zstd" }},
-		{"-D|d|--stitch|--delta|--report=r|--resume", func(o *Options) { o.Source, o.Stitch, o.Delta, o.Report = "files", true, true, "r" }},
+		{"-D|d|--stitch|--report=r|--resume", func(o *Options) { o.Source, o.Stitch, o.Report = "files", true, "r" }},
 		{"-D|d|--no-resume", func(o *Options) { o.Resume = false }},
 		{"-D|d|--node=replica|--polar_host_id=2|--set=port=5433|--set=a.b = c=d|--start|--local=config", func(o *Options) {
 			o.NodeIs, o.PolarHostID, o.Start, o.LocalIs = "replica", 2, true, "config"
@@ -181,10 +181,6 @@ func TestRefusals(t *testing.T) {
 		"-D|d|-i|m|--read=path":             "--source=files and --incremental are incompatible options",
 		"-D|d|-i|m|--stitch":                "--source=files and --incremental are incompatible options",
 		"-D|d|-Z|server-lz4|--source=files": "--source=files and --compress=server-lz4 are incompatible options",
-		"-D|d|--delta|--no-resume":          "--delta and --no-resume are incompatible options",
-		"-D|d|--delta|-Ft":                  "--delta and --format=tar are incompatible options",
-		"-t|blackhole|-Xn|--delta":          "--delta and --target are incompatible options",
-		"-D|d|--delta|-i|m":                 "--delta and --incremental are incompatible options",
 		"-D|d|--node=standby|-Ft":           "--node=standby and --format=tar are incompatible options",
 		"-t|blackhole|-Xn|--node=primary":   "--node=primary and --target are incompatible options",
 		"-D|d|--node=primary|-i|m":          "--node=primary and --incremental are incompatible options",
@@ -269,7 +265,7 @@ func TestFingerprint(t *testing.T) {
 	for _, line := range []string{
 		"-D|d", "-D|e", "-D|d|-Ft", "-D|d|-Xf", "-D|d|-T|/a=/b", "-D|d|-h|x", "-D|d|-p|1", "-D|d|-l|x", "-D|d|--waldir=/x", "-D|d|-S|x", "-D|d|--no-slot",
 		"-D|d|--no-manifest", "-D|d|--manifest-checksums=none", "-D|d|-R", "-D|d|-Z|server-lz4", "-D|d|-Z|server-lz4:3", "-D|d|-i|m", "-D|d|--polardata=x",
-		"-D|d|--node=standby", "-D|d|--local=none", "-D|d|--source=files", "-D|d|--stitch", "-D|d|--delta", "-D|d|--no-verify-checksums",
+		"-D|d|--node=standby", "-D|d|--local=none", "-D|d|--source=files", "-D|d|--stitch", "-D|d|--no-verify-checksums",
 		"-D|d|-d|postgres://u:secret@h/db", "-D|d|-d|postgres://u@h2/db", "-t|blackhole|-Xn", "-t|server:/x|-Xn",
 	} {
 		f := mustParse(t, line).Fingerprint()
