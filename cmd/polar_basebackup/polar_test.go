@@ -85,6 +85,7 @@ func TestPolar(t *testing.T) {
 				{"shared tree and configuration", polardouble.Options{}, polarConfig},
 				{"shared tree only", polardouble.Options{}, polarSharedOnly},
 				{"refusals", polardouble.Options{}, polarRefusals},
+				{"user tablespaces", polardouble.Options{}, polarTablespaces},
 				{"not in shared-storage mode", polardouble.Options{NotShared: true}, polarNotShared},
 			} {
 				t.Run(c.name, func(t *testing.T) { c.run(polar{t, s, polardouble.Start(t, s, c.opts)}) })
@@ -130,6 +131,24 @@ func polarFetched(p polar) {
 		p.Error("the fetched WAL has no archive status")
 	}
 	p.same(dir, shared)
+}
+
+// The files of user tablespaces are in the shared tree; the local one has a link, which leads where -T says.
+func polarTablespaces(p polar) {
+	from := p.s.Tablespace("ts")
+	p.s.Exec("CREATE TABLE in_ts TABLESPACE ts AS SELECT g FROM generate_series(1, 1000) g")
+	defer p.s.Exec("DROP TABLE in_ts", "DROP TABLESPACE ts")
+	oid := p.s.Value("SELECT oid FROM pg_tablespace WHERE spcname = 'ts'")
+	dir, to := newDir(p), newDir(p)
+	p.must(stream("-D", dir, "-T", from+"="+to)...)
+	if have, err := os.Readlink(dir + "/pg_tblspc/" + oid); err != nil || have != to {
+		p.Errorf("the link leads to %q (%v), want %q", have, err, to)
+	}
+	if found, _ := filepath.Glob(dir + "/polar_shared_data/pg_tblspc/" + oid + "/PG_*/*/*"); len(found) == 0 {
+		p.Error("the tablespace's files are not in the shared tree")
+	}
+	p.verify(dir, dir+"/polar_shared_data")
+	p.same(dir, dir+"/polar_shared_data")
 }
 
 // pfsArgs are the options of the guide for a Standby on PFS.

@@ -8,6 +8,9 @@
 //     batch is written while the last one is committed.
 //  3. The stage ends when the node stage has found the target complete.
 //
+// On PFS neighbouring writes are joined to 4 MiB, and a batch is committed after they are on the disk. The disk is mounted before the first write and
+// given back at the end, however that comes; after kill -9 pfsd takes it back by itself.
+//
 // Any number of storage processes may serve one target; they compete for messages and know nothing of each other.
 //
 // kill -9 before a batch is committed: its messages are delivered again, to this process when it is started again or to another, and the same

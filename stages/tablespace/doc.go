@@ -10,6 +10,9 @@
 //  4. It compares size and checksum of every file with the server's manifest.
 //  5. What earlier sessions delivered and this one no longer lists is published as removals. Then the end point goes into the event log.
 //
+// PolarDB in shared-storage mode sends a local and a shared tree and one manifest for both: each tree gets a manifest of its own. Fetched WAL is
+// streamed after the files. For a replica the shared tree is left out: the local one is read over SQL, or the base backup is cut where the shared one begins.
+//
 // With the files source (Files) any number of processes take items from the work queue, read them, check their pages, publish what they read, and acknowledge
 // an item when all of it is in the index. kill -9 of one of them: its items are delivered to another, which waits until the targets have written what
 // the dead one had sent, and reads only what is not in the index.
