@@ -43,6 +43,10 @@ func buildOnce(pkg string) (string, error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
+		// Whatever the mask of this process is: the unprivileged user has to run what is in there.
+		if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
 		// A running program cannot be overwritten: build beside it and rename.
 		tmp := path + ".new"
 		cmd := exec.Command("go", "build", "-o", tmp, pkg)

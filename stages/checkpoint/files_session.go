@@ -13,6 +13,7 @@ import (
 	"polarcast/stages"
 	"polarcast/stages/feed"
 	"polarcast/stages/source"
+	"polarcast/stages/work"
 )
 
 // staleGrace is how long the readers of a lost session may still publish after the event log says that it is lost: the news travels within
@@ -178,7 +179,7 @@ func (s *session) read(ctx context.Context) (err error) {
 	defer s.list.close()
 	codec, level := messages.ParseCodec(s.st.Requested.Codec)
 	s.feed, err = feed.New(ctx, feed.Config{Client: s.f.cfg.Client, Backup: s.f.cfg.Backup, Session: s.n, Subject: pipeline.SubjectData, Codec: codec,
-		Level: level, Workers: 1, Prior: s.prior})
+		Level: level, Workers: 1, Prior: s.prior, Digest: work.Digest(s.st.Requested.Options)})
 	if err != nil {
 		return err
 	}
