@@ -29,7 +29,8 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 
-bench: ## benchmarks
+bench: build ## polar_basebackup against pg_basebackup, in alternation; then the benchmarks of the packages
+	@scripts/bench.sh
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 1h ./...
 
 fuzz: ## every fuzz target for FUZZTIME (10s)

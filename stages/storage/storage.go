@@ -30,7 +30,7 @@ const (
 	batchBytes    = 64 << 20
 	batchMessages = 2048
 	batchAge      = 2 * time.Second
-	idleCommit    = 200 * time.Millisecond
+	idleCommit    = 50 * time.Millisecond
 )
 
 // Config says which target a storage stage writes.
