@@ -78,11 +78,20 @@ func (c *Client) request(ctx context.Context) (context.Context, context.CancelFu
 
 // try makes a request that may be made twice, again when its answer was lost.
 func (c *Client) try(ctx context.Context, fn func(ctx context.Context) error) error {
+	return c.tryFor(ctx, apiWait, fn)
+}
+
+// outage is how long a backup that is under way waits for JetStream to answer again: a cluster that lost a server elects new leaders for
+// each of its streams, one after the other.
+const outage = 2 * time.Minute
+
+// tryFor is try with a patience of its own.
+func (c *Client) tryFor(ctx context.Context, patience time.Duration, fn func(ctx context.Context) error) error {
 	for start := time.Now(); ; {
 		rctx, cancel := c.request(ctx)
 		err := cause(rctx, fn(rctx))
 		cancel()
-		if err == nil || ctx.Err() != nil || isFull(err) || !isPassing(err) || time.Since(start) > apiWait {
+		if err == nil || ctx.Err() != nil || isFull(err) || !isPassing(err) || time.Since(start) > patience {
 			return err
 		}
 		if e := sleep(ctx, 100*time.Millisecond); e != nil {

@@ -64,7 +64,7 @@ func isReset(err error) bool {
 }
 
 func (c *Client) info(ctx context.Context, stream string) (info *jetstream.StreamInfo, err error) {
-	err = c.try(ctx, func(ctx context.Context) error {
+	err = c.tryFor(ctx, outage, func(ctx context.Context) error {
 		s, err := c.js.Stream(ctx, stream)
 		if err == nil {
 			info = s.CachedInfo()

@@ -109,7 +109,7 @@ func (c *Client) TargetLag(ctx context.Context, id, target string) (Lag, error) 
 
 func (c *Client) lag(ctx context.Context, stream, consumer, what string) (Lag, error) {
 	var i *jetstream.ConsumerInfo
-	err := c.try(ctx, func(ctx context.Context) error {
+	err := c.tryFor(ctx, outage, func(ctx context.Context) error {
 		cons, err := c.js.Consumer(ctx, stream, consumer)
 		if err == nil {
 			i = cons.CachedInfo()

@@ -139,6 +139,7 @@ func TestWALGone(t *testing.T) {
 		t.Error("an incomplete copy has a pg_control")
 	}
 	s.NoBackupLeft()
+	s.Exec("ALTER SYSTEM SET wal_keep_size = '64MB'", "SELECT pg_reload_conf()") // as the message says
 	must(t, s, stream("-v", "-D", dir, "--no-slot", "-h", "127.0.0.1", "-p", px.port())...)
 	check(t, s, dir)
 	same(t, s, dir, testenv.CopyOptions{})
