@@ -45,6 +45,19 @@ func EachMajor(t *testing.T, fn func(t *testing.T, major int)) {
 	}
 }
 
+// Soak says that this run takes hours rather than minutes: $POLARCAST_SOAK is 1, as "make soak" sets it. Tests then run all their variants and rounds.
+func Soak() bool { return os.Getenv("POLARCAST_SOAK") == "1" }
+
+// SomeMajors runs fn for the given majors, which are those where the thing under test differs; in a soak run, for each of Majors.
+func SomeMajors(t *testing.T, majors []int, fn func(t *testing.T, major int)) {
+	EachMajor(t, func(t *testing.T, major int) {
+		if !Soak() && os.Getenv("POLARCAST_TEST_MAJORS") == "" && !slices.Contains(majors, major) {
+			t.Skip("only with POLARCAST_SOAK=1 or POLARCAST_TEST_MAJORS")
+		}
+		fn(t, major)
+	})
+}
+
 // Programs are the server programs of one major version.
 type Programs struct {
 	Major int
