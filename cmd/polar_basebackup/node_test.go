@@ -66,9 +66,9 @@ func (n *node) value(sql string) string {
 	return strings.TrimSpace(p.Stdout())
 }
 
-// A standby and a primary of every major, started by the command that made them.
+// A standby and a primary, started by the command that made them: with recovery.conf (11) and with signal files. A soak does every major.
 func TestStart(t *testing.T) {
-	testenv.EachMajor(t, func(t *testing.T, major int) {
+	testenv.SomeMajors(t, []int{11, 17}, func(t *testing.T, major int) {
 		s := testenv.Start(t, major, testenv.Options{Conf: "synchronous_standby_names = ''\n"})
 		s.Exec("CREATE TABLE t AS SELECT 1 AS a")
 		standby := newNode(t, s, "--node=standby", "-C", "-S", "node_a")
