@@ -52,7 +52,14 @@ func (c *Client) Consumer(ctx context.Context, backup, target string, o Consumer
 
 func (c *Client) consume(ctx context.Context, stream, name, what string, o ConsumerOptions) (*Consumer, error) {
 	if err := c.try(ctx, func(ctx context.Context) error {
-		_, err := c.js.Consumer(ctx, stream, name)
+		cons, err := c.js.Consumer(ctx, stream, name)
+		if err != nil {
+			return err
+		}
+		if cfg := cons.CachedInfo().Config; cfg.AckWait != ackWait { // redeliver was killed half-way
+			cfg.AckWait = ackWait
+			_, err = c.js.UpdateConsumer(ctx, stream, cfg)
+		}
 		return err
 	}); err != nil {
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {

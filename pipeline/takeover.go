@@ -1,16 +1,10 @@
 package pipeline
 
-import (
-	"context"
-	"errors"
-	"fmt"
-	"time"
-
-	"github.com/nats-io/nats.go/jetstream"
-)
+import "context"
 
 // TakeOver is called by the only process that can use a server, after the one before it was killed: leases of the dead are removed, and what
-// they held is delivered again at once instead of after its time.
+// they held is delivered again at once instead of after its time. Targets that are complete, or were dropped, have no consumer any more, and a backup
+// that is over no streams: there is nothing to take over.
 func (c *Client) TakeOver(ctx context.Context, id string) error {
 	if err := c.removeLeases(ctx, id); err != nil {
 		return err
@@ -20,32 +14,9 @@ func (c *Client) TakeOver(ctx context.Context, id string) error {
 		return err
 	}
 	for t := range st.Targets {
-		cons, err := c.js.Consumer(ctx, chunkStream+id, consumerName(t))
-		if errors.Is(err, jetstream.ErrConsumerNotFound) {
-			continue // a target that is complete, or was dropped
-		}
-		if err != nil {
-			return fmt.Errorf("consumer of target %q of backup %q: %w", t, id, err)
-		}
-		info := cons.CachedInfo()
-		if info.NumAckPending == 0 {
-			continue
-		}
-		// A change of the time makes the server look at what is held (nats-server, consumer.updateConfig).
-		cfg := info.Config
-		for _, wait := range []time.Duration{10 * time.Millisecond, ackWait} {
-			cfg.AckWait = wait
-			if _, err := c.js.UpdateConsumer(ctx, chunkStream+id, cfg); err != nil {
-				return fmt.Errorf("consumer of target %q of backup %q: %w", t, id, err)
-			}
-			if wait < ackWait {
-				select {
-				case <-time.After(300 * time.Millisecond):
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				}
-			}
+		if err := c.redeliver(ctx, chunkStream+id, consumerName(t)); err != nil {
+			return err
 		}
 	}
-	return nil
+	return c.redeliver(ctx, workStream+id, workConsumer)
 }

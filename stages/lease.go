@@ -10,14 +10,12 @@ import (
 // LeaseTTL is how long a stage that leads may be silent before another one takes over.
 const LeaseTTL = 10 * time.Second
 
-// ErrFenced ends a stage whose lease was taken over by another process.
-var ErrFenced = pipeline.ErrFenced
-
 // pollHolder is how often a waiting process looks whether the one that leads is dead.
 const pollHolder = 500 * time.Millisecond
 
 // Lead waits until this process leads a role of the backup. It takes over from a process that is silent for LeaseTTL, and at once from one that
-// ran on this machine and is not there any more.
+// ran on this machine and is not there any more. What the stage does with the lease's Context ends when another process leads, and events that it
+// appends carry the lease's fence.
 func Lead(ctx context.Context, env Env, role string) (*pipeline.Lease, error) {
 	lctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -28,22 +26,15 @@ func Lead(ctx context.Context, env Env, role string) (*pipeline.Lease, error) {
 // bury ends the lease of a dead process, until ctx ends. Errors are left to the one that waits for the lease.
 func bury(ctx context.Context, env Env, role string) {
 	for {
+		holder, rev, err := env.Client.LeaseHolder(ctx, env.Backup, role)
+		if err == nil && holder != env.Instance && Dead(holder) {
+			env.Logger.Info("taking over from a process that is dead", "stage", role, "process", holder)
+			_ = env.Client.EndLease(ctx, env.Backup, role, rev)
+		}
 		select {
 		case <-time.After(pollHolder):
 		case <-ctx.Done():
 			return
 		}
-		holder, rev, err := env.Client.LeaseHolder(ctx, env.Backup, role)
-		if err != nil || holder == env.Instance || !Dead(holder) {
-			continue
-		}
-		env.Logger.Info("taking over from a process that is dead", "stage", role, "process", holder)
-		_ = env.Client.EndLease(ctx, env.Backup, role, rev)
 	}
-}
-
-// WithLease returns a context that ends with ErrFenced when the lease is lost, so that a stage that was believed dead does nothing more. Events
-// that it appends all the same are refused.
-func WithLease(ctx context.Context, l *pipeline.Lease) (context.Context, context.CancelFunc) {
-	return l.Context(ctx)
 }

@@ -67,7 +67,7 @@ func (f *Files) Run(ctx context.Context) error {
 		return err
 	}
 	defer lease.Release()
-	ctx, cancel := stages.WithLease(ctx, lease)
+	ctx, cancel := lease.Context(ctx)
 	defer cancel()
 	f.ctx = ctx
 	defer func() {

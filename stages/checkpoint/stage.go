@@ -44,7 +44,7 @@ func (s *Stage) Run(ctx context.Context) error {
 		return err
 	}
 	defer lease.Release()
-	ctx, cancel := stages.WithLease(ctx, lease)
+	ctx, cancel := lease.Context(ctx)
 	defer cancel()
 	return s.run(ctx, s.stop)
 }

@@ -57,7 +57,7 @@ func (s *Stage) Run(ctx context.Context) error {
 		return err
 	}
 	defer lease.Release()
-	ctx, cancel := stages.WithLease(ctx, lease)
+	ctx, cancel := lease.Context(ctx)
 	defer cancel()
 	s.waitFor("the source to be in backup mode")
 	stop := stages.Report(ctx, s.cfg.Env, s.progress)

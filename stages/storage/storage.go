@@ -106,6 +106,7 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	}
 	defer layout.Close()
 	defer sink.Close()
+	defer s.cfg.Client.ShareTarget(ctx, s.cfg.Backup, s.cfg.Target.Name, s.cfg.Instance, stages.Dead)()
 	cons, err := s.cfg.Client.Consumer(ctx, s.cfg.Backup, s.cfg.Target.Name, pipeline.ConsumerOptions{MaxBytesInFlight: s.cfg.MaxBytesInFlight})
 	if err != nil {
 		return err

@@ -140,6 +140,7 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 		}
 		defer prior.Close()
 	}
+	defer s.cfg.Client.ShareWork(ctx, s.cfg.Backup, s.cfg.Instance, stages.Dead)()
 	queue, err := s.cfg.Client.WorkConsumer(ctx, s.cfg.Backup, pipeline.WorkOptions{})
 	if err != nil {
 		return err

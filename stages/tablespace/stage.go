@@ -64,7 +64,7 @@ func (s *Stage) Run(ctx context.Context) error {
 		return err
 	}
 	defer lease.Release()
-	ctx, cancel := stages.WithLease(ctx, lease)
+	ctx, cancel := lease.Context(ctx)
 	defer cancel()
 	for attempt := 0; ; {
 		st, err := s.waitReady(ctx)

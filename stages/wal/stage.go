@@ -73,7 +73,7 @@ func (s *Stage) Run(ctx context.Context) error {
 		return err
 	}
 	defer lease.Release()
-	ctx, cancel := stages.WithLease(ctx, lease)
+	ctx, cancel := lease.Context(ctx)
 	defer cancel()
 	s.ctx = ctx
 	stop := stages.Report(ctx, s.cfg.Env, s.progress)
