@@ -32,7 +32,7 @@ type Consumer struct {
 	puller *puller
 
 	mu      sync.Mutex
-	held    map[*Message]struct{}
+	held    map[uint64]*Message // by position in the stream
 	queue   []*Message
 	waiting chan struct{} // holds one token when the queue has something, or the consumer has ended
 	err     error
@@ -57,25 +57,25 @@ func (c *Client) consume(ctx context.Context, stream, name, what string, o Consu
 			return err
 		}
 		if cfg := cons.CachedInfo().Config; cfg.AckWait != ackWait { // redeliver was killed half-way
-			cfg.AckWait = ackWait
-			_, err = c.js.UpdateConsumer(ctx, stream, cfg)
+			return c.setAckWait(ctx, stream, cfg, ackWait)
 		}
-		return err
+		return nil
 	}); err != nil {
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return nil, err
 		}
 		return nil, c.streamError(stream, err)
 	}
-	k := &Consumer{c: c, what: what, stream: stream, name: name, held: map[*Message]struct{}{}, waiting: make(chan struct{}, 1)}
+	k := &Consumer{c: c, what: what, stream: stream, name: name, held: map[uint64]*Message{}, waiting: make(chan struct{}, 1)}
 	pctx, stop := c.guard(context.Background(), "$JS.API.CONSUMER.MSG.NEXT."+stream)
 	k.stop = stop
-	p, err := newPuller(c, stream, name, o, k.arrived, k.fail)
+	p, err := newPuller(c, stream, name, o, k.arrived, k.reconnected, k.fail)
 	if err != nil {
 		stop()
 		return nil, fmt.Errorf("consumer of %s: %w", what, err)
 	}
 	k.puller = p
+	p.start()
 	context.AfterFunc(pctx, func() {
 		if e := context.Cause(pctx); errors.Is(e, ErrDenied) || errors.Is(e, ErrClosed) {
 			k.fail(e)
@@ -95,7 +95,11 @@ func (k *Consumer) arrived(m *nats.Msg) {
 	msg := &Message{k: k, reply: m.Reply, data: m.Data, size: m.Size(), seq: meta.Sequence.Stream, re: meta.NumDelivered > 1, at: time.Now()}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.held[msg] = struct{}{}
+	if k.held[msg.seq] != nil { // delivered again because another process died: an acknowledgement of either is one of both
+		k.puller.release(msg.size)
+		return
+	}
+	k.held[msg.seq] = msg
 	k.queue = append(k.queue, msg)
 	k.wake()
 }
@@ -104,6 +108,13 @@ func (k *Consumer) wake() {
 	select {
 	case k.waiting <- struct{}{}:
 	default:
+	}
+}
+
+// reconnected asks for what was on its way to a connection that broke.
+func (k *Consumer) reconnected() {
+	if err := k.c.redeliver(k.c.ctx, k.stream, k.name); err != nil && k.c.ctx.Err() == nil {
+		k.c.log.Debug("what was on its way to a broken connection comes late", "consumer", k.name, "error", err)
 	}
 }
 
@@ -187,11 +198,11 @@ func (k *Consumer) Close() {
 	k.puller.close()
 	k.mu.Lock()
 	held := k.held
-	k.held, k.queue, k.ended = map[*Message]struct{}{}, nil, true
+	k.held, k.queue, k.ended = map[uint64]*Message{}, nil, true
 	k.wake()
 	k.mu.Unlock()
 	k.stop()
-	for m := range held {
+	for _, m := range held {
 		_ = k.c.nc.Publish(m.reply, ackNo)
 	}
 	if !k.c.nc.IsClosed() {

@@ -48,7 +48,7 @@ func Fold(s State, seq uint64, ev messages.Event) (State, error) {
 		s.WALStarted, err = decode[messages.WALStarted](ev)
 	case messages.EventWALCaptured:
 		s.WALCaptured, err = decode[messages.WALCaptured](ev)
-	case messages.EventTargetJoined, messages.EventTargetOpened, messages.EventTargetWritten, messages.EventChunksMissing, messages.EventNodeConfigured,
+	case messages.EventTargetJoined, messages.EventTargetOpened, messages.EventTargetSurveyed, messages.EventTargetWritten, messages.EventChunksMissing, messages.EventNodeConfigured,
 		messages.EventTargetFailed, messages.EventTargetDropped:
 		err = s.foldTarget(ev)
 	case messages.EventCompleted:
@@ -176,8 +176,11 @@ func (s *State) foldTarget(ev messages.Event) error {
 		if v, err = decode[messages.TargetOpened](ev); err == nil && t.Opened != nil {
 			v.Created = append(slices.Clone(t.Opened.Created), v.Created...)
 			v.Emptied = append(slices.Clone(t.Opened.Emptied), v.Emptied...)
+			v.Kept = append(slices.Clone(t.Opened.Kept), v.Kept...)
 		}
 		t.Opened = v
+	case messages.EventTargetSurveyed:
+		t.Surveyed, err = decode[messages.TargetSurveyed](ev)
 	case messages.EventTargetWritten:
 		t.Written, err = decode[messages.TargetWritten](ev)
 	case messages.EventNodeConfigured:

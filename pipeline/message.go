@@ -68,8 +68,10 @@ func (m *Message) answer(what []byte) error {
 func (m *Message) release(acked bool) bool {
 	k := m.k
 	k.mu.Lock()
-	_, ok := k.held[m]
-	delete(k.held, m)
+	ok := k.held[m.seq] == m
+	if ok {
+		delete(k.held, m.seq)
+	}
 	if ok && acked {
 		k.lastAck = m.reply
 	}
@@ -94,7 +96,7 @@ func (k *Consumer) beat(ctx context.Context) {
 		now := time.Now()
 		old = old[:0]
 		k.mu.Lock()
-		for m := range k.held {
+		for _, m := range k.held {
 			if now.Sub(m.at) >= heartbeat {
 				m.at = now
 				old = append(old, m.reply)

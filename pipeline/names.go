@@ -28,10 +28,23 @@ const (
 	SubjectParts Subject = "parts" // index: what was published
 
 	receiptsPrefix = "receipts."
+	offersPrefix   = "offers."
 )
 
 // SubjectReceipts is the index subject of one target's receipts.
 func SubjectReceipts(target string) Subject { return Subject(receiptsPrefix + target) }
+
+// SubjectOffers is the index subject of what one target held before a delta backup.
+func SubjectOffers(target string) Subject { return Subject(offersPrefix + target) }
+
+// OffersOf returns the target whose offers a subject carries, "" for other subjects.
+func (s Subject) OffersOf() string {
+	t, ok := strings.CutPrefix(string(s), offersPrefix)
+	if !ok {
+		return ""
+	}
+	return t
+}
 
 // IsReceipts tells receipts from parts.
 func (s Subject) IsReceipts() bool { return strings.HasPrefix(string(s), receiptsPrefix) }

@@ -32,6 +32,7 @@ type puller struct {
 	inbox   string
 	sub     *nats.Subscription
 	arrived func(*nats.Msg)
+	again   func() // there is a connection again
 	failed  func(error)
 	status  chan nats.Status
 	done    chan struct{}
@@ -56,14 +57,14 @@ type pullRequest struct {
 	Heartbeat time.Duration `json:"idle_heartbeat"`
 }
 
-func newPuller(c *Client, stream, consumer string, o ConsumerOptions, arrived func(*nats.Msg), failed func(error)) (*puller, error) {
+func newPuller(c *Client, stream, consumer string, o ConsumerOptions, arrived func(*nats.Msg), again func(), failed func(error)) (*puller, error) {
 	if o.MaxBytesInFlight <= 0 {
 		o.MaxBytesInFlight = 16 << 20
 	}
 	if o.MaxMessages <= 0 {
 		o.MaxMessages = 4096
 	}
-	p := &puller{c: c, subject: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer, inbox: c.nc.NewInbox(), arrived: arrived, failed: failed,
+	p := &puller{c: c, subject: "$JS.API.CONSUMER.MSG.NEXT." + stream + "." + consumer, inbox: c.nc.NewInbox(), arrived: arrived, again: again, failed: failed,
 		limit: max(o.MaxBytesInFlight, 4<<20), maxCount: o.MaxMessages, done: make(chan struct{}), seen: time.Now()}
 	sub, err := c.nc.Subscribe(p.inbox+".*", p.message)
 	if err != nil {
@@ -75,11 +76,15 @@ func newPuller(c *Client, stream, consumer string, o ConsumerOptions, arrived fu
 	}
 	p.sub = sub
 	p.status = c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	return p, nil
+}
+
+// start asks for the first messages.
+func (p *puller) start() {
 	go p.watch()
 	p.mu.Lock()
 	p.ask()
 	p.mu.Unlock()
-	return p, nil
 }
 
 // ask sends a request when there is enough room. The lock is held.
@@ -167,6 +172,7 @@ func (p *puller) watch() {
 			p.mu.Lock()
 			p.asked, p.askedN = 0, 0
 			p.mu.Unlock()
+			go p.again()
 		case <-t.C:
 		}
 		p.mu.Lock()

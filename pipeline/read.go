@@ -129,10 +129,19 @@ func (c *Client) readOnce(ctx context.Context, stream string, subjects []string,
 // Without follow it ends at what was the last message when it began. It returns the error of fn, or that of ctx; ErrNoStream when the index is
 // gone.
 func (c *Client) Index(ctx context.Context, backup string, from uint64, follow bool, targets []string, fn func(seq uint64, subject Subject, data []byte) error) error {
-	prefix := indexPrefix + backup + "."
-	subjects := []string{prefix + string(SubjectParts)}
+	subjects := []Subject{SubjectParts}
 	for _, t := range targets {
-		subjects = append(subjects, prefix+string(SubjectReceipts(t)))
+		subjects = append(subjects, SubjectReceipts(t))
+	}
+	return c.IndexOf(ctx, backup, from, follow, subjects, fn)
+}
+
+// IndexOf is Index for any subjects of the index.
+func (c *Client) IndexOf(ctx context.Context, backup string, from uint64, follow bool, of []Subject, fn func(seq uint64, subject Subject, data []byte) error) error {
+	prefix := indexPrefix + backup + "."
+	subjects := make([]string, len(of))
+	for i, s := range of {
+		subjects[i] = prefix + string(s)
 	}
 	return c.read(ctx, indexStream+backup, subjects, from, follow, func(seq uint64, subject string, data []byte) error {
 		return fn(seq, Subject(strings.TrimPrefix(subject, prefix)), data)

@@ -154,44 +154,50 @@ func (s *sharer) bury(ctx context.Context) error {
 	return s.c.redeliver(ctx, s.stream, s.consumer)
 }
 
+// impatience is how long a message must have been held for redeliver to deliver it again.
+const impatience = 150 * time.Millisecond
+
 // redeliver has everything that is held of a consumer delivered again. A consumer that is gone has nothing.
 func (c *Client) redeliver(ctx context.Context, stream, consumer string) error {
-	cons, err := c.js.Consumer(ctx, stream, consumer)
+	var info *jetstream.ConsumerInfo
+	err := c.tryFor(ctx, outage, func(ctx context.Context) error {
+		cons, err := c.js.Consumer(ctx, stream, consumer)
+		if err == nil {
+			info = cons.CachedInfo()
+		}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrConsumerNotFound) || isGone(err) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("consumer %s of stream %s: %w", consumer, stream, err)
 	}
-	info := cons.CachedInfo()
-	waits := []time.Duration{ackWait} // also when the one who did this before was killed half-way
 	if info.NumAckPending > 0 {
-		waits = []time.Duration{10 * time.Millisecond, ackWait}
-	}
-	// A change of the time makes the server look at what is held, 100 ms later (nats-server, consumer.updateConfig).
-	cfg := info.Config
-	for _, wait := range waits {
-		if cfg.AckWait == wait {
-			continue
+		// A change of the time makes the server look at what is held, 100 ms later (nats-server, consumer.updateConfig). It is changed back before
+		// what is delivered now would come a third time.
+		if err := c.setAckWait(ctx, stream, info.Config, impatience); err != nil {
+			return err
 		}
-		cfg.AckWait = wait
+		_ = sleep(ctx, impatience+50*time.Millisecond)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), apiWait) // not left like this for the one who comes next
+		defer cancel()
+	} else if info.Config.AckWait == ackWait {
+		return nil
+	}
+	return c.setAckWait(ctx, stream, info.Config, ackWait)
+}
+
+// setAckWait changes how long messages of a consumer may be held, unless it is gone.
+func (c *Client) setAckWait(ctx context.Context, stream string, cfg jetstream.ConsumerConfig, wait time.Duration) error {
+	cfg.AckWait = wait
+	err := c.try(ctx, func(ctx context.Context) error {
 		_, err := c.js.UpdateConsumer(ctx, stream, cfg)
-		if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) || isGone(err) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("consumer %s of stream %s: %w", consumer, stream, err)
-		}
-		if wait < ackWait {
-			if err := sleep(ctx, 300*time.Millisecond); err != nil {
-				// Not left like this for the one who comes next.
-				ctx, cancel := context.WithTimeout(c.ctx, 2*time.Second)
-				defer cancel()
-				cfg.AckWait = ackWait
-				_, _ = c.js.UpdateConsumer(ctx, stream, cfg)
-				return err
-			}
-		}
+		return err
+	})
+	if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) || isGone(err) {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("consumer %s of stream %s: %w", cfg.Durable, stream, err)
 }

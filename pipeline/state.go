@@ -49,6 +49,7 @@ type SessionState struct {
 type TargetState struct {
 	Joined     *messages.TargetJoined
 	Opened     *messages.TargetOpened
+	Surveyed   *messages.TargetSurveyed // of a delta backup
 	Written    *messages.TargetWritten
 	Configured *messages.NodeConfigured
 	Failed     *messages.TargetFailed
