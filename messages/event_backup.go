@@ -12,9 +12,11 @@ type Requested struct {
 	Slot       string        `json:"slot,omitempty"`
 	CreateSlot bool          `json:"create_slot,omitempty"`
 	// OwnSlot says that Slot was named for this backup and is dropped with it. One of that name that is there already is its own.
-	OwnSlot     bool     `json:"own_slot,omitempty"`
-	NoSlot      bool     `json:"no_slot,omitempty"`
-	Stitch      bool     `json:"stitch,omitempty"`
+	OwnSlot bool `json:"own_slot,omitempty"`
+	NoSlot  bool `json:"no_slot,omitempty"`
+	Stitch  bool `json:"stitch,omitempty"`
+	// Delta says that targets may hold an old copy: reading waits until each of them has said what it holds.
+	Delta       bool     `json:"delta,omitempty"`
 	Codec       string   `json:"codec,omitempty"`
 	ChunkSize   int      `json:"chunk_size,omitempty"` // bytes
 	Keep        Duration `json:"keep,omitempty"`
@@ -63,6 +65,7 @@ type Polar struct {
 	DataDir       string `json:"data_dir,omitempty"`
 	DiskName      string `json:"disk_name,omitempty"`
 	HostID        int    `json:"host_id,omitempty"`
+	Cluster       string `json:"cluster,omitempty"` // polar_storage_cluster_name; empty when it is not set
 }
 
 // Completed ends a backup well.

@@ -12,8 +12,10 @@ import (
 
 // polar sets what belongs to PolarDB and to nodes.
 func polar(o *basebackup.Options, u *ui, d *dropin.Options) {
+	m := pfs.MountOptions{Library: o.PFSDLibrary, Cluster: o.PolarCluster, HostID: o.PolarHostID, Logger: d.Logger}
+	d.Files.PFS = m
 	if o.PolarDiskName != "" {
-		m := pfs.MountOptions{Library: o.PFSDLibrary, Cluster: o.PolarCluster, Disk: o.PolarDiskName, HostID: o.PolarHostID, Logger: d.Logger}
+		m.Disk, d.Disk = o.PolarDiskName, o.PolarDiskName
 		d.Mount = func(ctx context.Context) (pfs.FS, error) { return pfs.Mount(ctx, m) }
 		d.ForceMount = o.ForceMount
 	}

@@ -49,6 +49,13 @@ var backupOptions = []forwarded{
 // readOptions are of the processes that read.
 var readOptions = []forwarded{{"jobs", "", "NUM", "read, or compress, with so many workers", false}}
 
+// diskOptions say how a PolarDB's disk is mounted where its files are read through PFS.
+var diskOptions = []forwarded{
+	{"polar_host_id", "", "HOST_ID", "with --read=pfs: host id for mounting the server's disk, not that of a node (1 to 254)", false},
+	{"polar_storage_cluster_name", "", "CLUSTER", "with --read=pfs: PFS cluster of that disk (default: as the server says)", false},
+	{"pfsd-lib", "", "FILE", "with --read=pfs: libpfsd to load (default: look in the usual places)", false},
+}
+
 var walOptions = []forwarded{{"status-interval", "s", "INTERVAL", "time between status packets sent to server (in seconds)", false}}
 
 // outputOptions say where a target is.

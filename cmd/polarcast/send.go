@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"polarcast/internal/polarcast"
+	"polarcast/pfs"
 )
 
 const sendHelp = `
@@ -73,17 +74,25 @@ func senderCommand(name, short, long string, stages []string) *command {
 		if reads {
 			groups = append(groups, readOptions)
 		}
+		if leads || reads {
+			groups = append(groups, diskOptions)
+		}
 		if wal {
 			groups = append(groups, walOptions)
 		}
 		parse := forward(fs, groups...)
 		return func(ctx context.Context, a *app, _ []string) error {
-			o, err := parse(name, "-D", "/")
+			extra := []string{"-D", "/"}
+			if !leads && reads && given(fs, diskOptions) {
+				extra = append(extra, "--read=pfs") // what is read how is in the event log; the disk's options belong to this way
+			}
+			o, err := parse(name, extra...)
 			if err != nil {
 				return err
 			}
 			s := &polarcast.Sender{Backup: f.backup, Stages: stages, Options: o, Targets: targetsOf(f.targets), Command: polarcast.HidePasswords(a.argv),
-				Keep: f.keep, Replicas: f.replicas, Retries: f.retry, SpillDir: f.spill, Tar: f.tar, Logger: a.logger}
+				Keep: f.keep, Replicas: f.replicas, Retries: f.retry, SpillDir: f.spill, Tar: f.tar, Logger: a.logger,
+				PFS: pfs.MountOptions{Library: o.PFSDLibrary, Cluster: o.PolarCluster, HostID: o.PolarHostID}}
 			if err := f.sizes(s); err != nil {
 				return err
 			}

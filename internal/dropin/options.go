@@ -31,6 +31,8 @@ type Options struct {
 	Sync   storage.SyncMethod
 	// Mount attaches the PFS disk of Target.SharedDir; nil when that is a local directory.
 	Mount func(ctx context.Context) (pfs.FS, error)
+	// Disk is the name of the disk that Mount attaches.
+	Disk string
 	// ForceMount says that no other host has the disk mounted for writing, so that one that holds other files may be used.
 	ForceMount bool
 	// Settings configure the node.

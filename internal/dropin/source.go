@@ -31,8 +31,8 @@ type SourceOptions struct {
 	Jobs int
 	// ConnectSQL opens an ordinary connection; nil leaves only the stream source.
 	ConnectSQL func(ctx context.Context) (*pgconn.PgConn, error)
-	// Mount attaches the source's PBD read-only, for Read "pfs".
-	Mount func(ctx context.Context) (pfs.FS, error)
+	// PFS says how the source's PBD is mounted for Read "pfs"; the server says which it is.
+	PFS pfs.MountOptions
 }
 
 // filesRetries is how many further sessions a run starts when the server ends one. After them its user runs the command again.
@@ -108,6 +108,9 @@ func (r *backup) waysToRead(ctx context.Context) (read, dir, why string, err err
 		}
 		switch {
 		case err == nil && o.Read == source.ReadPFS:
+			if err = r.sharedOnPFS(ctx, dir); err != nil {
+				return "", "", "", err
+			}
 			return source.ReadPFS, dir, "as it was asked for", nil
 		case err == nil:
 			return source.ReadPath, dir, fmt.Sprintf("the server's data directory \"%s\" is on this host", dir), nil
@@ -137,6 +140,19 @@ func (r *backup) sharedHere() error {
 		}
 	}
 	return fmt.Errorf("the server's shared data directory \"%s\" is not on this host", p.DataDir)
+}
+
+// sharedOnPFS reads nothing yet: it mounts the source's disk for a moment, so that what stands in the way is told before anything is written.
+func (r *backup) sharedOnPFS(ctx context.Context, dir string) error {
+	if p, d := r.prepared.Polar, r.o.Disk; p != nil && d != "" && d != p.DiskName {
+		return fmt.Errorf("--read=pfs mounts the server's disk \"%s\", and one process can mount one disk: to copy from it to disk \"%s\" use \"polarcast send\" and \"polarcast receive\", or leave out --read=pfs",
+			p.DiskName, d)
+	}
+	src, err := source.Options{Read: source.ReadPFS, Dir: dir, PFS: r.o.Files.PFS, Logger: r.o.Logger}.Open(ctx, &r.prepared)
+	if err != nil {
+		return err
+	}
+	return src.Close()
 }
 
 // localDir returns the server's data directory when it is on this host and this process may read it. That it is the running server's, and not that of
@@ -200,7 +216,7 @@ func (r *backup) filesStages(ctx context.Context, parts map[string]interface{ Ru
 			return err
 		}
 	}
-	src := source.Options{Read: st.Requested.Read, Dir: r.sourceDir, Mount: o.Mount, Connect: o.ConnectSQL, Connections: jobs, Logger: r.o.Logger}
+	src := source.Options{Read: st.Requested.Read, Dir: r.sourceDir, PFS: o.PFS, Connect: o.ConnectSQL, Connections: jobs, Logger: r.o.Logger}
 	open := func(ctx context.Context, st pipeline.State) (source.Reader, error) { return src.Open(ctx, st.Prepared) }
 	spill := r.storeDir
 	if len(r.o.NATS.URLs) > 0 {

@@ -10,6 +10,7 @@ import (
 
 	"polarcast/internal/cli/basebackup"
 	"polarcast/messages"
+	"polarcast/pfs"
 	"polarcast/pipeline"
 	"polarcast/stages"
 	"polarcast/stages/checkpoint"
@@ -50,6 +51,8 @@ type Sender struct {
 	Retries int
 	// Tar sends in an order that targets of format tar can write.
 	Tar bool
+	// PFS says how the source's disk is mounted when its files are read through PFS: library, host id, cluster.
+	PFS pfs.MountOptions
 	// SpillDir receives temporary files; "" is the system's directory for them.
 	SpillDir string
 	Logger   *slog.Logger
@@ -125,11 +128,14 @@ func (s *Sender) create(ctx context.Context) (done bool, err error) {
 	if err := s.identify(ctx); err != nil {
 		return false, err
 	}
-	req := s.request()
 	st, err := s.env.Log().State(ctx)
 	if err != nil {
 		return false, err
 	}
+	if err := s.chooseSource(ctx, st); err != nil {
+		return false, err
+	}
+	req := s.request()
 	if st.Requested == nil {
 		err := s.Client.CreateBackup(ctx, s.Backup, req, pipeline.StreamOptions{MaxBytes: s.Buffer, Keep: s.Keep, Targets: req.Targets, Replicas: s.Replicas})
 		if err != nil {
@@ -165,13 +171,7 @@ func (s *Sender) identify(ctx context.Context) error {
 	}
 	defer conn.Close()
 	s.prepared, err = checkpoint.Identify(ctx, conn)
-	if err != nil {
-		return err
-	}
-	if r := s.Options.Source; r == "auto" {
-		s.Options.Source = "stream"
-	}
-	return nil
+	return err
 }
 
 // same refuses to go on with a backup that is not the one that was asked for.

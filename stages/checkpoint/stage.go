@@ -166,6 +166,7 @@ func identifyPolar(ctx context.Context, conn *postgres.Conn) *messages.Polar {
 	p.Version, _ = conn.Show(ctx, "polar_version")
 	p.DataDir, _ = conn.Show(ctx, "polar_datadir")
 	p.DiskName, _ = conn.Show(ctx, "polar_disk_name")
+	p.Cluster, _ = conn.Show(ctx, "polar_storage_cluster_name")
 	if id, err := conn.Show(ctx, "polar_hostid"); err == nil {
 		_, _ = fmt.Sscan(strings.TrimSpace(id), &p.HostID)
 	}

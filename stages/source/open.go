@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,8 +30,8 @@ type Options struct {
 	Dir string
 	// Shared is PolarDB's shared data directory: on this host (path), on PFS (pfs), or as the server names it (sql, "" asks it).
 	Shared string
-	// Mount attaches the PBD read-only (pfs).
-	Mount func(ctx context.Context) (pfs.FS, error)
+	// PFS says how the source's PBD is mounted (pfs). What it leaves empty of Cluster and Disk is what the server says; it is read-only always.
+	PFS pfs.MountOptions
 	// Connect opens an ordinary connection (sql).
 	Connect func(ctx context.Context) (*pgconn.PgConn, error)
 	// Connections is how many connections read at once (sql).
@@ -56,10 +57,7 @@ func (o Options) Open(ctx context.Context, p *messages.Prepared) (Reader, error)
 	case ReadPath:
 		return NewPath(PathConfig{Dir: o.Dir, Shared: shared, Rules: rules, Logger: o.Logger})
 	case ReadPFS:
-		if shared == "" {
-			return nil, errors.New("the source is not on PFS: read it by path, or by SQL")
-		}
-		f, err := o.Mount(ctx)
+		f, err := o.mount(ctx, p.Polar)
 		if err != nil {
 			return nil, err
 		}
@@ -75,6 +73,23 @@ func (o Options) Open(ctx context.Context, p *messages.Prepared) (Reader, error)
 		return NewSQL(ctx, SQLConfig{Connect: o.Connect, Connections: o.Connections, Shared: shared, Rules: rules})
 	}
 	return nil, fmt.Errorf("unknown way of reading \"%s\": it is \"%s\", \"%s\" or \"%s\"", o.Read, ReadPath, ReadPFS, ReadSQL)
+}
+
+// mount attaches the source's PBD for reading.
+func (o Options) mount(ctx context.Context, p *messages.Polar) (pfs.FS, error) {
+	if p == nil || !p.SharedStorage || p.DiskName == "" || strings.HasPrefix(p.DataDir, "file") {
+		return nil, errors.New("the source is not on PFS: read it by path, or by SQL")
+	}
+	m := o.PFS
+	m.ReadOnly, m.Logger = true, o.Logger
+	m.Disk, m.Cluster = cmp.Or(m.Disk, p.DiskName), cmp.Or(m.Cluster, p.Cluster)
+	if m.HostID == 0 {
+		return nil, fmt.Errorf("reading the source's disk \"%s\" on PFS needs a host id for mounting it, which no node has that uses the disk: give one with --polar_host_id", m.Disk)
+	}
+	if m.HostID == p.HostID {
+		return nil, fmt.Errorf("the host id %d is the server's own (polar_hostid): give --polar_host_id another one to read its disk \"%s\"", m.HostID, m.Disk)
+	}
+	return pfs.Mount(ctx, m)
 }
 
 // PlainDir returns the path in polar_datadir when that is a directory of an ordinary file system, and all of it when it has no scheme.

@@ -76,7 +76,8 @@ PolarDB shared storage options:
       --polar_disk_name=DISK, --polar_disk_home=DISK
                          PFS disk that the directory of --polardata is on
       --polar_host_id=HOST_ID
-                         host id for mounting that disk (1 to 254)
+                         host id for mounting that disk, or the server's
+                         with --read=pfs (1 to 254)
       --polar_storage_cluster_name=CLUSTER
                          PFS cluster of that disk
       --pfsd-lib=FILE    libpfsd to load (default: look in the usual places)

@@ -102,6 +102,8 @@ func (p *parser) checkOurs() error {
 	switch {
 	case o.Start && !isNode:
 		return p.usage("%s needs a node to be specified using --node", "--start")
+	case o.Read == "pfs" && o.PolarHostID == 0:
+		return p.usage("%s needs a host id to be specified using --polar_host_id, one that no node has that uses the server's disk", "--read=pfs")
 	case len(o.Set) > 0 && !isNode:
 		return p.usage("%s needs a node to be specified using --node", "--set")
 	case o.ForceMount && o.PolarDiskName == "":
@@ -137,7 +139,7 @@ func (p *parser) checkNATS() error {
 
 // checkPolar is the checks of polar_basebackup 15, in its words. Its refusal of
 // tar in shared mode is not among them: here that works. With --node a host id
-// alone is the new node's polar_hostid.
+// alone is the new node's polar_hostid, with --read=pfs the one for the source's disk.
 func (p *parser) checkPolar() error {
 	o := p.o
 	switch {
@@ -145,8 +147,8 @@ func (p *parser) checkPolar() error {
 		return bare("In shared storage mode, backup sets cannot be output to standard outputs.",
 			"Use -D - without --polardata, or a directory.")
 	case o.PolarData == "":
-		hostID := o.PolarHostID != 0 && o.NodeIs == "none"
-		if o.PolarDiskName != "" || hostID || o.PolarCluster != "" {
+		hostID := o.PolarHostID != 0 && o.NodeIs == "none" && o.Read != "pfs"
+		if o.PolarDiskName != "" || hostID || o.PolarCluster != "" && o.Read != "pfs" {
 			return bare("In shared storage mode, the polardata, polar_disk_name and polar_host_id parameters must be specified or not.",
 				"Add --polardata, the directory on the disk that receives the shared data.")
 		}
@@ -158,6 +160,8 @@ func (p *parser) checkPolar() error {
 				"Add --polar_host_id, a host id that no other client of this disk has.")
 		}
 		return p.checkDisk()
+	case o.Read == "pfs":
+		// They are for the source's disk.
 	case o.PolarHostID != 0 && o.NodeIs == "none", o.PolarCluster != "":
 		return bare("In shared storage mode, The polardata, polar_disk_name and polar_host_id parameters must be specified or not.",
 			"Add --polar_disk_name, the name of the disk, or leave out --polar_host_id and --polar_storage_cluster_name for a plain directory.")
