@@ -46,6 +46,7 @@ type rig struct {
 	mu   sync.Mutex
 	errs []error
 	wg   sync.WaitGroup
+	live map[string]int // stages that run, by name
 }
 
 type rigOptions struct {
@@ -60,7 +61,11 @@ type rigOptions struct {
 
 func newRig(t *testing.T, srv *testenv.Server, o rigOptions) *rig {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	limit := 4 * time.Minute
+	if testenv.Soak() {
+		limit = 20 * time.Minute
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("the backup took longer than %v", limit))
 	t.Cleanup(cancel)
 	js, err := pipeline.StartServer(pipeline.ServerOptions{StoreDir: t.TempDir()})
 	if err != nil {
@@ -72,7 +77,7 @@ func newRig(t *testing.T, srv *testenv.Server, o rigOptions) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	r := &rig{t: t, srv: srv, ctx: ctx, client: client, id: "b1", dir: filepath.Join(testenv.Dir(t), "copy"), user: o.user, spaces: o.spaces}
+	r := &rig{live: map[string]int{}, t: t, srv: srv, ctx: ctx, client: client, id: "b1", dir: filepath.Join(testenv.Dir(t), "copy"), user: o.user, spaces: o.spaces}
 	if r.user == "" {
 		r.user = srv.User
 	}
@@ -97,8 +102,21 @@ func newRig(t *testing.T, srv *testenv.Server, o rigOptions) *rig {
 		}
 		return rd, err
 	}
-	t.Cleanup(func() { cancel(); r.wg.Wait() })
+	t.Cleanup(func() { cancel(); r.ended() })
 	return r
+}
+
+// ended waits for the stages, which were cancelled, and names those that go on all the same.
+func (r *rig) ended() {
+	done := make(chan struct{})
+	go func() { r.wg.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.t.Errorf("a minute after they were cancelled, these stages still run: %v", r.live)
+	}
 }
 
 type testWriter struct{ t *testing.T }
@@ -125,14 +143,24 @@ func (r *rig) replication(ctx context.Context) (*postgres.Conn, error) {
 	return postgres.Connect(ctx, cfg)
 }
 
+func (r *rig) alive(name string, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.live[name] += n; r.live[name] == 0 {
+		delete(r.live, name)
+	}
+}
+
 // run starts a stage; the returned function kills it and waits.
 func (r *rig) run(name string, fn func(context.Context) error) (kill func()) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	done := make(chan struct{})
 	r.wg.Add(1)
+	r.alive(name, 1)
 	go func() {
 		defer r.wg.Done()
 		defer close(done)
+		defer r.alive(name, -1)
 		if err := fn(ctx); err != nil && ctx.Err() == nil {
 			r.mu.Lock()
 			r.errs = append(r.errs, fmt.Errorf("%s: %w", name, err))

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
@@ -13,17 +12,6 @@ import (
 	"polarcast/stages/source"
 	"polarcast/testenv"
 )
-
-// share lets a part of the session's bytes pass, in percent.
-func share(r *rig, g *gate, percent int64) int64 {
-	st := r.wait("a session", func(st pipeline.State) bool { return len(st.Sessions) > 0 })
-	var total int64
-	for _, s := range st.Sessions[0].Started.Tablespaces {
-		total += s.SizeKB * 1024
-	}
-	g.limit.Store(total * percent / 100)
-	return total
-}
 
 // stitchRig takes most of a backup, changes what was delivered, and loses the session in a way.
 func stitchRig(t *testing.T, major int, lose func(srv *testenv.Server, restart func())) (*rig, *testenv.Server, *testenv.Load, *gate, int64) {
@@ -35,8 +23,8 @@ func stitchRig(t *testing.T, major int, lose func(srv *testenv.Server, restart f
 	killed := r.checkpoint()
 	total := share(r, g, 80)
 	g.reached(t, total*80/100-3<<20)
-	time.Sleep(700 * time.Millisecond)
-	for _, name := range []string{"big", "big1", "big2", "big3"} {
+	r.indexed(g)
+	for _, name := range bigTables {
 		srv.Exec("UPDATE " + name + " SET b = b || 'x' WHERE a % 3 = 0")
 	}
 	srv.Exec("CREATE TABLE late AS SELECT * FROM big WHERE a < 1000", "CREATE INDEX ON late (b)")
@@ -51,12 +39,15 @@ var losses = map[string]func(srv *testenv.Server, restart func()){
 	"checkpoint": func(_ *testenv.Server, restart func()) { restart() },
 }
 
+// stitchMajors are the versions of an ordinary run: each way to lose a session, and each refusal, with another one.
+var stitchMajors = map[string][]int{"terminated": {18}, "fast": {15}, "immediate": {11}, "checkpoint": {13}, "full_page_writes": {16}, "tablespace": {12}, "database": {14}}
+
 // TestFilesStitched loses the session, goes on without reading again what was delivered, and compares the node with the source. The naive way, which
 // gives the node the last session's label, must fail the same comparison.
 func TestFilesStitched(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
-			testenv.EachMajor(t, func(t *testing.T, major int) {
+			testenv.SomeMajors(t, stitchMajors[name], func(t *testing.T, major int) {
 				r, srv, load, g, total := stitchRig(t, major, lose)
 				r.wait("the second session", func(st pipeline.State) bool { return len(st.Sessions) > 1 })
 				var redo, checkpoint string
@@ -176,7 +167,7 @@ func TestFilesStitchRefused(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			testenv.EachMajor(t, func(t *testing.T, major int) {
+			testenv.SomeMajors(t, stitchMajors[name], func(t *testing.T, major int) {
 				r, srv, load, g, _ := stitchRig(t, major, func(srv *testenv.Server, _ func()) { do(srv); srv.Exec(kill) })
 				g.open()
 				st := r.completed()

@@ -14,6 +14,7 @@ import (
 // Load is a set of clients that write to a server until Stop.
 type Load struct {
 	s         *Server
+	stopping  atomic.Bool
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	committed atomic.Int64
@@ -40,10 +41,17 @@ func (l *Load) Stop() int64 {
 	return l.Committed()
 }
 
+// halt lets each client come to the end of its round, and cancels what lasts longer: a DROP DATABASE that is cancelled leaves an invalid database behind.
 func (l *Load) halt() {
-	l.cancel()
+	l.stopping.Store(true)
+	impatient := time.AfterFunc(haltPatience, l.cancel)
+	defer impatient.Stop()
 	l.wg.Wait()
+	l.cancel()
 }
+
+// haltPatience is how long a round may go on after Stop, before it is cancelled.
+const haltPatience = 20 * time.Second
 
 // WaitCommitted waits until n more are confirmed.
 func (l *Load) WaitCommitted(n int64) {
@@ -77,7 +85,7 @@ func (l *Load) client(ctx context.Context, db string, client int, step func(cont
 			conn.Close(context.WithoutCancel(ctx))
 		}
 	}()
-	for round := 0; ctx.Err() == nil; round++ {
+	for round := 0; ctx.Err() == nil && !l.stopping.Load(); round++ {
 		var err error
 		if conn == nil || conn.IsClosed() {
 			conn, err = l.s.connect(ctx, db)
