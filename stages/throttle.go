@@ -19,12 +19,17 @@ type Throttle struct {
 // throttleBurst is how many bytes may pass at once; it is more than the largest single call, so that Wait never refuses.
 const throttleBurst = 4 << 20
 
-// NewThrottle follows the limit of a target, or of the source when target is empty, until ctx ends.
+// NewThrottle follows the limit of a target, or of the source when target is empty, until ctx ends. Files are read at the backup's maximum rate as
+// long as no other limit was set; with the stream source the server itself keeps that.
 func NewThrottle(ctx context.Context, env Env, target string) *Throttle {
 	t := &Throttle{lim: rate.NewLimiter(rate.Inf, throttleBurst)}
 	go func() {
 		_, _ = env.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
-			t.apply(st.Limits[target])
+			limit, set := st.Limits[target]
+			if r := st.Requested; !set && target == "" && r != nil && r.Source == "files" {
+				limit = int64(r.Options.MaxRate) << 10
+			}
+			t.apply(limit)
 			return false, nil
 		})
 	}()

@@ -19,6 +19,7 @@ import (
 func reading(st pipeline.State) bool { return st.Session() != nil }
 
 func TestATargetMayJoinLateWhileChunksAreKept(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 4, "")
 	want := w.pg.TableChecksums("postgres")
 	c := w.client()
@@ -36,6 +37,7 @@ func TestATargetMayJoinLateWhileChunksAreKept(t *testing.T) {
 }
 
 func TestATargetThatIsTooFarBehindIsDroppedButNeverTheLast(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 48, "")
 	want := w.pg.TableChecksums("postgres")
 	c := w.client()
@@ -66,7 +68,8 @@ func TestATargetThatIsTooFarBehindIsDroppedButNeverTheLast(t *testing.T) {
 }
 
 func TestCancelAndRemoveLeaveNothing(t *testing.T) {
-	w := newWorld(t, 24, "")
+	t.Parallel()
+	w := newWorld(t, 8, "")
 	c := w.client()
 	send := w.send("first", "--target", "a", "-r", "2M")
 	receive := w.receive("first", "a")
@@ -94,6 +97,7 @@ func TestCancelAndRemoveLeaveNothing(t *testing.T) {
 }
 
 func TestAnotherProcessTakesOverAndTheFirstIsFenced(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 12, "")
 	w.pg.AppendConf("wal_sender_timeout = 5s")
 	w.pg.Reload()
@@ -132,6 +136,7 @@ func TestAnotherProcessTakesOverAndTheFirstIsFenced(t *testing.T) {
 }
 
 func TestStatusLimitsAndMetrics(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 16, "")
 	c := w.client()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -199,6 +204,7 @@ func TestStatusLimitsAndMetrics(t *testing.T) {
 }
 
 func TestSignalsEndCleanlyAndTheSameCommandContinues(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 12, "")
 	want := w.pg.TableChecksums("postgres")
 	c := w.client()

@@ -7,7 +7,8 @@ import (
 )
 
 func TestThreeTargetsFromOneRead(t *testing.T) {
-	w := newWorld(t, 24, "")
+	t.Parallel()
+	w := newWorld(t, 12, "")
 	want := w.pg.TableChecksums("postgres")
 	a := w.receive("nightly", "a")
 	a.WaitOutput("waiting for backup \"nightly\"")

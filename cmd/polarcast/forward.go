@@ -93,6 +93,21 @@ func (t *text) String() string     { return t.value }
 func (t *text) Set(s string) error { t.value = s; return nil }
 func (t *text) Type() string       { return t.kind }
 
+// texts are the values of an option that may be repeated.
+type texts struct {
+	values []string
+	kind   string
+}
+
+var _ pflag.SliceValue = (*texts)(nil)
+
+func (t *texts) String() string             { return strings.Join(t.values, " ") }
+func (t *texts) Set(s string) error         { return t.Append(s) }
+func (t *texts) Type() string               { return t.kind }
+func (t *texts) Append(s string) error      { t.values = append(t.values, s); return nil }
+func (t *texts) Replace(all []string) error { t.values = all; return nil }
+func (t *texts) GetSlice() []string         { return t.values }
+
 // forward adds options to a command and returns what reads them: the options as pg_basebackup's own command line would give them. extra stands
 // in front, for what the command itself decides.
 func forward(fs *pflag.FlagSet, groups ...[]forwarded) func(name string, extra ...string) (*basebackup.Options, error) {
@@ -103,7 +118,7 @@ func forward(fs *pflag.FlagSet, groups ...[]forwarded) func(name string, extra .
 	for _, f := range all {
 		switch {
 		case f.many:
-			fs.StringArrayP(f.long, f.short, nil, f.help+": `"+f.arg+"`")
+			fs.VarP(&texts{kind: f.arg}, f.long, f.short, f.help)
 		case f.arg == "":
 			fs.BoolP(f.long, f.short, false, f.help)
 		default:
@@ -117,11 +132,7 @@ func forward(fs *pflag.FlagSet, groups ...[]forwarded) func(name string, extra .
 			switch {
 			case !fl.Changed:
 			case f.many:
-				values, err := fs.GetStringArray(f.long)
-				if err != nil {
-					return nil, err
-				}
-				for _, v := range values {
+				for _, v := range fl.Value.(*texts).values {
 					args = append(args, "--"+f.long+"="+v)
 				}
 			case f.arg != "":

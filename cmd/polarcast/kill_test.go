@@ -13,7 +13,7 @@ import (
 
 // rounds is how often something is killed: a handful, or 50 with POLARCAST_SOAK=1.
 func rounds(handful int) int {
-	if os.Getenv("POLARCAST_SOAK") == "1" {
+	if testenv.Soak() {
 		return 50
 	}
 	return handful
@@ -59,7 +59,7 @@ func (w *world) killRound(c *pipeline.Client, round int, victim string, rng *ran
 		running[name] = fn()
 	}
 	w.until(c, backup, "requested", func(st pipeline.State) bool { return st.Requested != nil })
-	moment := time.Duration(rng.Int64N(int64(4 * time.Second)))
+	moment := time.Duration(rng.Int64N(int64(3 * time.Second)))
 	time.Sleep(moment)
 	before := running[victim]
 	ended := before.Ended()
@@ -107,12 +107,13 @@ func (w *world) account(c *pipeline.Client, backup, what string) {
 func mb(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/(1<<20)) }
 
 func TestKilledStagesContinue(t *testing.T) {
-	w := newWorld(t, 32, "")
+	t.Parallel()
+	w := newWorld(t, 12, "")
 	want := w.pg.TableChecksums("postgres")
 	c, rng := w.client(), seed(t)
 	n := rounds(len(victims))
 	for round := range n {
-		w.killRound(c, round, victims[round%len(victims)], rng, want, "-r", "16M")
+		w.killRound(c, round, victims[round%len(victims)], rng, want, "-r", "12M")
 	}
 	w.pg.NoBackupLeft()
 }

@@ -15,9 +15,9 @@ import (
 func (w *world) outageRound(c *pipeline.Client, round int, rng *rand.Rand, want map[string]string, outage func() string, send ...string) {
 	w.t.Helper()
 	backup := fmt.Sprintf("outage%d", round)
-	ps := []*testenv.Process{w.send(backup, append([]string{"--target", "a,b", "-r", "16M"}, send...)...), w.receive(backup, "a"), w.receive(backup, "b")}
+	ps := []*testenv.Process{w.send(backup, append([]string{"--target", "a,b", "-r", "12M"}, send...)...), w.receive(backup, "a"), w.receive(backup, "b")}
 	w.until(c, backup, "requested", func(st pipeline.State) bool { return st.Requested != nil })
-	moment := time.Duration(rng.Int64N(int64(4 * time.Second)))
+	moment := time.Duration(rng.Int64N(int64(3 * time.Second)))
 	time.Sleep(moment)
 	what := outage()
 	w.done(ps...)
@@ -32,11 +32,12 @@ func (w *world) outageRound(c *pipeline.Client, round int, rng *rand.Rand, want 
 }
 
 func TestAKilledNATSServerComesBackWithItsStore(t *testing.T) {
+	t.Parallel()
 	n := testenv.StartNATS(t, testenv.NATSOptions{})
-	w := newWorld(t, 32, n.URL())
+	w := newWorld(t, 12, n.URL())
 	want := w.pg.TableChecksums("postgres")
 	c, rng := w.client(), seed(t)
-	for round := range rounds(3) {
+	for round := range rounds(2) {
 		w.outageRound(c, round, rng, want, func() string {
 			n.Kill()
 			time.Sleep(time.Duration(rng.Int64N(int64(3 * time.Second))))
@@ -48,9 +49,10 @@ func TestAKilledNATSServerComesBackWithItsStore(t *testing.T) {
 }
 
 func TestACutLinkToTheServerOrToNATS(t *testing.T) {
+	t.Parallel()
 	n := testenv.StartNATS(t, testenv.NATSOptions{})
 	link := testenv.StartProxy(t, "tcp", fmt.Sprintf("127.0.0.1:%d", n.Port))
-	w := newWorld(t, 32, "nats://"+link.Addr())
+	w := newWorld(t, 12, "nats://"+link.Addr())
 	want := w.pg.TableChecksums("postgres")
 	c, rng := w.client(), seed(t)
 	ways := []func() string{
@@ -78,8 +80,9 @@ func TestACutLinkToTheServerOrToNATS(t *testing.T) {
 }
 
 func TestOneOfThreeNATSServersIsKilled(t *testing.T) {
+	t.Parallel()
 	nodes := testenv.StartNATSCluster(t, 3, testenv.NATSOptions{})
-	w := newWorld(t, 32, testenv.URLs(nodes))
+	w := newWorld(t, 12, testenv.URLs(nodes))
 	want := w.pg.TableChecksums("postgres")
 	c, rng := w.client(), seed(t)
 	for round := range rounds(2) {

@@ -73,6 +73,7 @@ func (w *world) order(c *pipeline.Client, backup string) (missing messages.Chunk
 }
 
 func TestLostChunksAreFoundAndSentAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 8, "")
 	want := w.pg.TableChecksums("postgres")
 	c, rng := w.client(), seed(t)
@@ -107,6 +108,7 @@ func TestLostChunksAreFoundAndSentAgain(t *testing.T) {
 }
 
 func TestABackupThatLosesChunksForEverFailsByName(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 4, "")
 	c := w.client()
 	send := w.send("broken", "--target", "a")

@@ -11,6 +11,7 @@ import (
 )
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, 2, "")
 	c := w.client()
 	other := w.path("other")

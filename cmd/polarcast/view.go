@@ -30,23 +30,29 @@ func statusCommand() *command {
 		flags: func(fs *pflag.FlagSet) func(context.Context, *app, []string) error {
 			asJSON := fs.Bool("json", false, "print one JSON object (docs/json.md)")
 			watch := fs.Bool("watch", false, "show it again every second until it is over; with --json one object a line")
-			return func(ctx context.Context, a *app, args []string) error {
-				client, closeAll, err := a.connect(ctx, 0)
-				if err != nil {
-					return err
-				}
-				defer closeAll()
-				id, err := backupOf(ctx, client, args)
-				if err != nil {
-					return err
-				}
-				if _, err := polarcast.Known(ctx, client, id); err != nil {
-					return err
-				}
-				v := polarcast.NewView(ctx, client, id)
-				return a.watch(ctx, v, *watch, *asJSON)
-			}
+			return onBackup(func(ctx context.Context, a *app, client *pipeline.Client, id string) error {
+				return a.watch(ctx, polarcast.NewView(ctx, client, id), *watch, *asJSON)
+			})
 		}}
+}
+
+// onBackup is a command about the backup that is named, or the last one.
+func onBackup(do func(ctx context.Context, a *app, client *pipeline.Client, id string) error) func(context.Context, *app, []string) error {
+	return func(ctx context.Context, a *app, args []string) error {
+		client, closeAll, err := a.connect(ctx, 0)
+		if err != nil {
+			return err
+		}
+		defer closeAll()
+		id, err := backupOf(ctx, client, args)
+		if err != nil {
+			return err
+		}
+		if _, err := polarcast.Known(ctx, client, id); err != nil {
+			return err
+		}
+		return do(ctx, a, client, id)
+	}
 }
 
 // watch shows a status once, or until the backup is over.
@@ -137,20 +143,8 @@ func eventsCommand() *command {
 		flags: func(fs *pflag.FlagSet) func(context.Context, *app, []string) error {
 			asJSON := fs.Bool("json", false, "print one JSON object a line, as docs/messages.md has them")
 			follow := fs.Bool("follow", false, "go on with events that come, until the backup is over")
-			return func(ctx context.Context, a *app, args []string) error {
-				client, closeAll, err := a.connect(ctx, 0)
-				if err != nil {
-					return err
-				}
-				defer closeAll()
-				id, err := backupOf(ctx, client, args)
-				if err != nil {
-					return err
-				}
-				if _, err := polarcast.Known(ctx, client, id); err != nil {
-					return err
-				}
-				err = client.Log(id).Events(ctx, 0, *follow, func(_ uint64, ev messages.Event) error { return a.event(ev, *asJSON, *follow) })
+			return onBackup(func(ctx context.Context, a *app, client *pipeline.Client, id string) error {
+				err := client.Log(id).Events(ctx, 0, *follow, func(_ uint64, ev messages.Event) error { return a.event(ev, *asJSON, *follow) })
 				if errors.Is(err, errOver) {
 					return nil
 				}
@@ -158,7 +152,7 @@ func eventsCommand() *command {
 					return a.interrupted(ctx)
 				}
 				return err
-			}
+			})
 		}}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,6 +89,11 @@ func (w *world) source() []string {
 // sendArgs are the arguments of a sender of a kind ("send", "stage wal"), for a backup.
 func (w *world) sendArgs(kind, backup string, more ...string) []string {
 	args := append(strings.Fields(kind), "--backup", backup, "-v", "--tmpdir", w.dir)
+	if (kind == "send" || kind == "stage checkpoint") && !slices.ContainsFunc(more, func(o string) bool {
+		return strings.HasPrefix(o, "--source") || strings.HasPrefix(o, "--read") || strings.HasPrefix(o, "--stitch")
+	}) {
+		args = append(args, "--source=stream") // here the files could be read where they are
+	}
 	return append(append(args, w.source()...), more...)
 }
 

@@ -46,10 +46,10 @@ func fromState(st pipeline.State) Status {
 	return s
 }
 
-// later compares two positions as text; an empty one is before all others.
+// later compares two positions as text; an empty one is before all others, and 0/0 is none.
 func later(a, b string) bool {
 	var x, y messages.LSN
-	if x.UnmarshalText([]byte(a)) != nil {
+	if x.UnmarshalText([]byte(a)) != nil || x == 0 {
 		return false
 	}
 	return y.UnmarshalText([]byte(b)) != nil || x > y
@@ -77,7 +77,7 @@ func (s *Status) addReports(reports []pipeline.Progress) {
 			s.ReadRate += p.Rate
 			s.TotalBytes = max(s.TotalBytes, p.Total)
 		case StageWAL:
-			if !s.WAL.Captured && p.LSN != "" {
+			if !s.WAL.Captured && later(p.LSN, s.WAL.LSN) {
 				s.WAL.LSN = p.LSN
 			}
 		}

@@ -102,7 +102,7 @@ func (s *Sender) parts(ctx context.Context, st pipeline.State) ([]runner, error)
 	}
 	if s.has(StageTablespace) {
 		if files {
-			jobs := max(s.Options.Jobs, 1)
+			jobs := s.jobs()
 			parts = append(parts, tablespace.NewFiles(tablespace.FilesConfig{Env: s.env, Open: s.openFiles(jobs), Jobs: jobs, SpillDir: s.SpillDir,
 				Throttle: throttle.Wait}))
 		} else {
