@@ -16,7 +16,7 @@ import (
 // be right, whatever the moments were. The seed is printed: set it below to see a failure again.
 func TestKilledAtRandomMoments(t *testing.T) {
 	t.Parallel()
-	rounds := 5
+	rounds := 3
 	if soak() {
 		rounds = 20
 	}

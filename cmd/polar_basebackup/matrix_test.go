@@ -9,7 +9,8 @@ import (
 	"polarcast/testenv"
 )
 
-// Every major: a backup under load becomes a standby that catches up, and an independent primary.
+// Every major: a backup under load becomes a standby that catches up, and an independent primary; that one from a plain copy with fetched WAL or from
+// archives with streamed WAL, in turn, in a soak run from both.
 func TestEveryMajor(t *testing.T) {
 	testenv.EachMajor(t, func(t *testing.T, major int) {
 		s := testenv.Start(t, major, testenv.Options{Checksums: true})
@@ -17,16 +18,21 @@ func TestEveryMajor(t *testing.T) {
 		tpcb, ddl := s.StartTPCB(2), s.StartDDL(1)
 		tpcb.WaitCommitted(20)
 
-		standby, primary := newDir(t), newDir(t)
+		standby := newDir(t)
 		must(t, s, "-D", standby, "-R", "-Xs", "-C", "-S", "standby1") // the slot keeps WAL for the standby
-		must(t, s, "-D", primary, "-Xf")
-		archives := newDir(t)
-		must(t, s, "-D", archives, "-Ft", "-z", "-Xs")
+		independent := map[string]string{}
+		if testenv.Soak() || major%2 == 1 {
+			independent["plain"] = newDir(t)
+			must(t, s, "-D", independent["plain"], "-Xf")
+		}
+		if testenv.Soak() || major%2 == 0 {
+			independent["tar"] = newDir(t)
+			must(t, s, "-D", independent["tar"], "-Ft", "-z", "-Xs")
+		}
 		tpcb.WaitCommitted(20)
 		tpcb.Stop()
 		ddl.Stop()
 		verify(t, s, standby)
-		verify(t, s, primary)
 		clean(t, standby)
 		s.NoBackupLeft("standby1")
 
@@ -34,7 +40,12 @@ func TestEveryMajor(t *testing.T) {
 		c.Streaming()
 		c.CaughtUp(s)
 		testenv.SameData(t, c.TableChecksums(), s.TableChecksums())
-		for _, dir := range []string{primary, unpack(t, archives)} {
+		for kind, dir := range independent {
+			if kind == "plain" {
+				verify(t, s, dir)
+			} else {
+				dir = unpack(t, dir)
+			}
 			p := testenv.StartCopy(t, major, dir, testenv.Primary, testenv.CopyOptions{})
 			p.CheckTPCB()
 			p.Integrity()
