@@ -22,6 +22,7 @@ const (
 	EventWALCaptured    EventType = "wal_captured"
 	EventTargetJoined   EventType = "target_joined"
 	EventTargetOpened   EventType = "target_opened"
+	EventTargetSurveyed EventType = "target_surveyed"
 	EventTargetWritten  EventType = "target_written"
 	EventChunksMissing  EventType = "chunks_missing"
 	EventNodeConfigured EventType = "node_configured"

@@ -9,11 +9,22 @@ type TargetJoined struct {
 	Host            string `json:"host,omitempty"`
 }
 
-// TargetOpened says which directories a target has taken: those that it creates, and those that it found empty. It may come several times.
+// TargetOpened says which directories a target has taken: those that it creates, those that it found empty, and those of an old copy, which
+// are no backup's to remove. It may come several times.
 type TargetOpened struct {
 	Target  string   `json:"target"`
 	Created []string `json:"created,omitempty"`
 	Emptied []string `json:"emptied,omitempty"`
+	Kept    []string `json:"kept,omitempty"`
+}
+
+// TargetSurveyed says that a target of a delta backup has offered what it holds. What is in the index of its offers before IndexFrom is from a
+// survey that was not finished.
+type TargetSurveyed struct {
+	Target    string `json:"target"`
+	Files     int64  `json:"files"`
+	Bytes     int64  `json:"bytes"`
+	IndexFrom uint64 `json:"index_from"`
 }
 
 // TargetWritten says that a target was proven complete.

@@ -33,7 +33,7 @@ func options(o *basebackup.Options, u *ui) (dropin.Options, error) {
 		Request:     request(o),
 		Fingerprint: o.Fingerprint(),
 		Connect:     func(ctx context.Context) (*postgres.Conn, error) { return postgres.Connect(ctx, cfg) },
-		Target:      target.Config{Format: target.Format(o.Format), Dir: o.Directory, SharedDir: o.PolarData, WALDir: o.WALDir},
+		Target:      target.Config{Format: target.Format(o.Format), Dir: o.Directory, SharedDir: o.PolarData, WALDir: o.WALDir, Delta: o.Delta},
 		Sync:        storage.SyncMethod(o.SyncMethod),
 		Files:       dropin.SourceOptions{Kind: o.Source, Read: o.Read, Jobs: o.Jobs, ConnectSQL: sqlConnection(o, u)},
 		Settings:    node.Settings{Kind: node.Kind(o.NodeIs), WriteRecoveryConf: o.WriteRecoveryConf, Slot: o.Slot},
@@ -82,7 +82,7 @@ func request(o *basebackup.Options) messages.Requested {
 		checkpoint = "fast"
 	}
 	r := messages.Requested{
-		Label: o.Label, Source: "stream", WALMethod: o.WALMethod, Slot: o.Slot, CreateSlot: o.CreateSlot, NoSlot: o.NoSlot, Stitch: o.Stitch,
+		Label: o.Label, Source: "stream", WALMethod: o.WALMethod, Slot: o.Slot, CreateSlot: o.CreateSlot, NoSlot: o.NoSlot, Stitch: o.Stitch, Delta: o.Delta,
 		Codec: o.Codec, Command: commandLine(o),
 		Options: messages.BackupOptions{Checkpoint: checkpoint, MaxRate: o.MaxRate, Manifest: o.Manifest(), ManifestChecksums: o.ManifestChecksums,
 			VerifyChecksums: !o.NoVerifyChecksums, EstimateSize: o.Progress && !o.NoEstimateSize, IncrementalManifest: o.Incremental != "",

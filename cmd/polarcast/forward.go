@@ -44,6 +44,7 @@ var backupOptions = []forwarded{
 	{"read", "", "path|pfs|sql", "way of reading files (implies --source=files)", false},
 	{"codec", "", "lz4|zstd|none", "compress on the way from source to target (default lz4)", false},
 	{"stitch", "", "", "after a lost session go on without reading again (implies --source=files)", false},
+	{"delta", "", "", "wait for what the targets hold already, and send only what one of them lacks", false},
 }
 
 // readOptions are of the processes that read.
@@ -75,6 +76,7 @@ var outputOptions = []forwarded{
 	{"polar_storage_cluster_name", "", "CLUSTER", "PolarDB: PFS cluster of that disk", false},
 	{"pfsd-lib", "", "FILE", "libpfsd to load (default: look in the usual places)", false},
 	{"force-mount", "", "", "mount the disk although it is not known to be unused", false},
+	{"delta", "", "", "bring an old copy in the directory up to date (with \"polarcast send --delta\")", false},
 }
 
 // nodeOptions say what a target becomes.

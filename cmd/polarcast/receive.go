@@ -63,7 +63,7 @@ func receiverCommand(name, short, long string, stages []string) *command {
 
 // receiver takes the options of the target.
 func receiver(r *polarcast.Receiver, a *app, fs *pflag.FlagSet, o *basebackup.Options, name string) error {
-	r.Target = target.Config{Name: name, Format: target.Format(o.Format), Dir: o.Directory, SharedDir: o.PolarData, WALDir: o.WALDir}
+	r.Target = target.Config{Name: name, Format: target.Format(o.Format), Dir: o.Directory, SharedDir: o.PolarData, WALDir: o.WALDir, Delta: o.Delta}
 	for _, m := range o.Tablespaces {
 		r.Target.Tablespaces = append(r.Target.Tablespaces, target.Mapping{Old: m.Old, New: m.New})
 	}

@@ -19,7 +19,7 @@ func Request(o *basebackup.Options, targets []string, command string) messages.R
 	}
 	r := messages.Requested{
 		Label: o.Label, Source: o.Source, Read: o.Read, Targets: targets, WALMethod: o.WALMethod, Slot: o.Slot, CreateSlot: o.CreateSlot,
-		NoSlot: o.NoSlot, Stitch: o.Stitch, Codec: o.Codec, Command: command,
+		NoSlot: o.NoSlot, Stitch: o.Stitch, Delta: o.Delta, Codec: o.Codec, Command: command,
 		Options: messages.BackupOptions{Checkpoint: checkpoint, MaxRate: o.MaxRate, Manifest: o.Manifest(), ManifestChecksums: o.ManifestChecksums,
 			VerifyChecksums: !o.NoVerifyChecksums, EstimateSize: true},
 	}
@@ -35,7 +35,7 @@ func fingerprint(r messages.Requested) string {
 	targets := slices.Clone(r.Targets)
 	slices.Sort(targets)
 	b, err := json.Marshal([]any{1, r.Label, r.Source, r.Read, targets, r.Options.Manifest, strings.ToLower(r.Options.ManifestChecksums),
-		r.Options.VerifyChecksums, r.WALMethod, r.Slot, r.NoSlot, r.Stitch})
+		r.Options.VerifyChecksums, r.WALMethod, r.Slot, r.NoSlot, r.Stitch, r.Delta})
 	if err != nil {
 		b = []byte(r.Label) // strings and booleans always can be marshalled
 	}

@@ -90,7 +90,7 @@ func (f *Files) sessions(ctx context.Context) error {
 	for failed := 0; ; {
 		st, err := f.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 			ready := st.Prepared != nil && (st.Requested.WALMethod != "stream" || st.Slot != nil)
-			return ready, st.Terminal()
+			return ready && stages.Surveyed(st), st.Terminal()
 		})
 		if err != nil {
 			return err

@@ -67,11 +67,11 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		}); err != nil {
 			return err
 		}
-		if s.prior, err = feed.LoadPrior(ctx, f.cfg.Client, f.cfg.Backup, n, stages.Missing(st), f.cfg.SpillDir); err != nil {
-			return err
-		}
-		defer s.prior.Close()
 	}
+	if s.prior, err = feed.LoadPrior(ctx, f.cfg.Client, f.cfg.Backup, n, stages.Missing(st), stages.Offers(st), f.cfg.SpillDir); err != nil {
+		return err
+	}
+	defer s.prior.Close()
 	if err := f.cfg.Client.PurgeWork(ctx, f.cfg.Backup); err != nil {
 		return err
 	}

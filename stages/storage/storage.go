@@ -95,6 +95,9 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	}()
 	stop := stages.Report(ctx, s.cfg.Env, s.progress)
 	defer stop()
+	if err := s.survey(ctx); err != nil {
+		return err
+	}
 	st, err := s.waitStarted(ctx)
 	if err != nil {
 		return err

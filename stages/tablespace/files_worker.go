@@ -32,7 +32,7 @@ func (s *Files) worker(ctx context.Context, w *worker, prior *feed.Prior, queue 
 		return err
 	}
 	defer s.closed(fd)
-	w.feed, w.compare = fd, w.session > 1
+	w.feed, w.compare = fd, w.session > 1 || prior != nil
 	w.buf, w.arena = make([]byte, readSize), make([]byte, 0, readSize)
 	room := make(chan struct{}, held)
 	for {

@@ -44,11 +44,11 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		if err := s.drained(ctx, st); err != nil {
 			return err
 		}
-		if prior, err = feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, stages.Missing(st), s.cfg.SpillDir); err != nil {
-			return err
-		}
-		defer prior.Close()
 	}
+	if prior, err = feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, stages.Missing(st), stages.Offers(st), s.cfg.SpillDir); err != nil {
+		return err
+	}
+	defer prior.Close()
 	if st.Requested.Options.NoShared {
 		files, err := s.readSkeleton(ctx)
 		if err == nil {

@@ -115,7 +115,7 @@ func (s *Stage) waitReady(ctx context.Context) (pipeline.State, error) {
 		ready := st.Prepared != nil && (st.Requested.WALMethod != "stream" || st.Slot != nil)
 		cur := st.Session()
 		open := cur == nil || cur.ReadDone == nil || stages.NeedsRepair(st)
-		return ready && (open || stages.ReadingOver(st)), st.Terminal()
+		return ready && stages.Surveyed(st) && (open || stages.ReadingOver(st)), st.Terminal()
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"polarcast/internal/oserr"
 	"polarcast/messages"
@@ -28,12 +29,23 @@ func Owner(dir string) string {
 
 // OwnerOf returns the owner of a directory, and whether the backup created the directory.
 func OwnerOf(dir string) (backup string, created bool) {
+	id, origin := marker(dir)
+	return id, origin == fromCreated
+}
+
+// What a marker says of where the directory comes from.
+const (
+	fromCreated = "created"
+	fromKept    = "kept"
+)
+
+func marker(dir string) (backup, origin string) {
 	b, err := os.ReadFile(filepath.Join(dir, MarkerDir, markerFile))
 	if err != nil {
-		return "", false
+		return "", ""
 	}
-	id, rest, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
-	return id, rest == "created"
+	backup, origin, _ = strings.Cut(strings.TrimSpace(string(b)), "\n")
+	return backup, origin
 }
 
 // Mark makes dir the directory of a backup. It is durable, and leaves a marker of this backup as it is.
@@ -46,9 +58,16 @@ func Mark(dir, backup string) error {
 
 // MarkAs makes dir the directory of a backup, and notes whether the backup created it.
 func MarkAs(dir, backup string, created bool) error {
-	content := backup + "\n"
 	if created {
-		content += "created\n"
+		return mark(dir, backup, fromCreated)
+	}
+	return mark(dir, backup, "")
+}
+
+func mark(dir, backup, origin string) error {
+	content := backup + "\n"
+	if origin != "" {
+		content += origin + "\n"
 	}
 	m := filepath.Join(dir, MarkerDir)
 	if err := os.MkdirAll(m, 0o700); err != nil {
@@ -145,14 +164,27 @@ func (l *Layout) wants() []want {
 // Open makes sure that all directories of the target are this backup's own: new, empty, or taken by it before. What it takes is in the
 // event log before it is created, so that a later run knows what it may remove. It refuses everything else before it writes.
 func (l *Layout) Open(ctx context.Context, env stages.Env) error {
+	old := IsKept(l.cfg.Dir) && Owner(l.cfg.Dir) == env.Backup
+	if old {
+		opened, err := l.opening()
+		if err != nil {
+			return err
+		}
+		defer opened()
+	}
 	st, err := env.Log().State(ctx)
 	if err != nil {
 		return err
 	}
 	ev := messages.TargetOpened{Target: l.cfg.Name}
 	known := openedDirs(st, l.cfg.Name)
+	if old && !slices.Contains(known, l.cfg.Dir) {
+		if ev.Kept, err = l.openOld(); err != nil {
+			return err
+		}
+	}
 	for _, w := range l.wants() {
-		if slices.Contains(known, w.dir) {
+		if slices.Contains(known, w.dir) || slices.Contains(ev.Kept, w.dir) {
 			continue
 		}
 		s, err := CheckDir(w.fs, w.dir)
@@ -168,7 +200,7 @@ func (l *Layout) Open(ctx context.Context, env stages.Env) error {
 			return refuse(w.dir, env.Backup)
 		}
 	}
-	if len(ev.Created)+len(ev.Emptied) > 0 {
+	if len(ev.Created)+len(ev.Emptied)+len(ev.Kept) > 0 {
 		if err := env.Append(ctx, "storage", messages.EventTargetOpened, ev); err != nil {
 			return err
 		}
@@ -183,7 +215,18 @@ func (l *Layout) Open(ctx context.Context, env stages.Env) error {
 			return err
 		}
 	}
-	return Mark(l.cfg.Dir, env.Backup)
+	if err := Mark(l.cfg.Dir, env.Backup); err != nil {
+		return err
+	}
+	if st.Prepared != nil {
+		if err := keepSystem(l.cfg.Dir, st.Prepared.SystemID); err != nil {
+			return err
+		}
+	}
+	if l.lock == nil {
+		l.lock, err = flock(l.cfg.Dir, writerFile, syscall.LOCK_SH)
+	}
+	return err
 }
 
 func refuse(dir, backup string) error {
@@ -198,7 +241,7 @@ func openedDirs(st pipeline.State, name string) []string {
 	if !ok || t.Opened == nil {
 		return nil
 	}
-	return append(slices.Clone(t.Opened.Created), t.Opened.Emptied...)
+	return slices.Concat(t.Opened.Created, t.Opened.Emptied, t.Opened.Kept)
 }
 
 // linkWAL makes pg_wal a symbolic link to the separate WAL directory.

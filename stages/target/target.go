@@ -3,6 +3,7 @@ package target
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,8 @@ const (
 	// ControlPending is the name that global/pg_control has until the target is complete: a server refuses to start without the real one.
 	ControlPending = "global/pg_control.polarcast"
 	controlFile    = "global/pg_control"
+	// ControlOld is the name that global/pg_control of an old copy gets before anything is changed: a server refuses to start without the real one.
+	ControlOld = "global/pg_control.polarcast_old"
 	// ManifestPending is the name that backup_manifest has until the target is complete, as pg_basebackup names it.
 	ManifestPending = "backup_manifest.tmp"
 	manifestFile    = "backup_manifest"
@@ -54,6 +57,8 @@ type Config struct {
 	WALDir string
 	// Tablespaces maps locations on the source to locations here.
 	Tablespaces []Mapping
+	// Delta brings an old copy in Dir up to date. Without one it is as any other target.
+	Delta bool
 	// FileMode and DirMode are the modes of what is created; 0600 and 0700 unless the source lets its group read.
 	FileMode, DirMode fs.FileMode
 }
@@ -69,6 +74,7 @@ type Layout struct {
 	walFS     pfs.FS
 	spaces    map[string]string // oid → location
 	attached  pfs.FS            // given back by Close
+	lock      *os.File          // says that the directory is being written
 }
 
 // NewLayout returns the layout of a target. shared says that the source has a shared tree; spaces are its user tablespaces.
@@ -161,6 +167,10 @@ func (l *Layout) Attach(f pfs.FS) { l.attached = f }
 
 // Close gives back what was mounted for the layout.
 func (l *Layout) Close() error {
+	if l.lock != nil {
+		l.lock.Close()
+		l.lock = nil
+	}
 	if l.attached == nil {
 		return nil
 	}

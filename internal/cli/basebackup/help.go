@@ -95,6 +95,8 @@ Options for reading and resuming:
       --no-resume        clean up after errors, and always start anew
       --stitch           after a lost session go on without reading again
                          (implies --source=files)
+      --delta            bring an old copy in the directory up to date: send
+                         and write only what differs
       --report=FILE      write a JSON summary when the backup ends
 
 Options for making a node:

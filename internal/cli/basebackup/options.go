@@ -96,6 +96,7 @@ type Options struct {
 	Codec   string        // "lz4", "zstd" or "none" in the pipeline
 	Stitch  bool
 	Resume  bool // an interrupted backup is continued (default)
+	Delta   bool // an old copy in the directory is brought up to date
 	Report  string
 	NodeIs  string // --node: "none", "replica", "standby" or "primary"
 	Set     []Setting

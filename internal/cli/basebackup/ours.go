@@ -45,6 +45,8 @@ func (p *parser) ours(key, value string) (err error) {
 		p.resume = true
 	case "no-resume":
 		o.Resume = false
+	case "delta":
+		o.Delta = true
 	case "report":
 		o.Report = value
 	case "node":
@@ -87,6 +89,12 @@ func (p *parser) checkOurs() error {
 		{"--source=files", "--target", files && target},
 		{"--source=files", "--incremental", files && o.Incremental != ""},
 		{"--source=files", "--compress=server-" + o.Compression.Method, files && o.Compression.Server},
+		{"--delta", "--no-resume", o.Delta && !o.Resume},
+		{"--delta", "--stitch", o.Delta && o.Stitch},
+		{"--delta", "--format=tar", o.Delta && tar},
+		{"--delta", "--target", o.Delta && target},
+		{"--delta", "--incremental", o.Delta && o.Incremental != ""},
+		{"--delta", "--polardata", o.Delta && o.PolarData != ""},
 		{node, "--format=tar", isNode && tar},
 		{node, "--target", isNode && target},
 		{node, "--incremental", isNode && o.Incremental != ""},

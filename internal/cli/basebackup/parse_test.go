@@ -87,6 +87,7 @@ func TestEveryOption(t *testing.T) {
 		}},
 		{"-D|d|--read=sql|--jobs=4|--codec=zstd", func(o *Options) { o.Source, o.Read, o.Jobs, o.Codec = "files", "sql", 4, "zstd" }},
 		{"-D|d|--stitch|--report=r|--resume", func(o *Options) { o.Source, o.Stitch, o.Report = "files", true, "r" }},
+		{"-D|d|--delta", func(o *Options) { o.Delta = true }},
 		{"-D|d|--no-resume", func(o *Options) { o.Resume = false }},
 		{"-D|d|--node=replica|--polar_host_id=2|--set=port=5433|--set=a.b = c=d|--start|--local=config", func(o *Options) {
 			o.NodeIs, o.PolarHostID, o.Start, o.LocalIs = "replica", 2, true, "config"
@@ -181,6 +182,12 @@ func TestRefusals(t *testing.T) {
 		"-D|d|-i|m|--read=path":             "--source=files and --incremental are incompatible options",
 		"-D|d|-i|m|--stitch":                "--source=files and --incremental are incompatible options",
 		"-D|d|-Z|server-lz4|--source=files": "--source=files and --compress=server-lz4 are incompatible options",
+		"-D|d|--delta|--no-resume":          "--delta and --no-resume are incompatible options",
+		"-D|d|--delta|--stitch":             "--delta and --stitch are incompatible options",
+		"-D|d|--delta|-Ft":                  "--delta and --format=tar are incompatible options",
+		"-t|blackhole|-Xn|--delta":          "--delta and --target are incompatible options",
+		"-D|d|--delta|-i|m":                 "--delta and --incremental are incompatible options",
+		"-D|d|--delta|--polardata=x":        "--delta and --polardata are incompatible options",
 		"-D|d|--node=standby|-Ft":           "--node=standby and --format=tar are incompatible options",
 		"-t|blackhole|-Xn|--node=primary":   "--node=primary and --target are incompatible options",
 		"-D|d|--node=primary|-i|m":          "--node=primary and --incremental are incompatible options",

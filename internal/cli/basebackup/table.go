@@ -69,6 +69,7 @@ var table = []cli.Option{
 	{Long: "stitch", Key: "stitch", Tier: tierOurs},
 	{Long: "resume", Key: "resume", Tier: tierOurs},
 	{Long: "no-resume", Key: "no-resume", Tier: tierOurs},
+	{Long: "delta", Key: "delta", Tier: tierOurs},
 	{Long: "report", Arg: true, Key: "report", Tier: tierOurs},
 	{Long: "node", Arg: true, Key: "node", Tier: tierOurs},
 	{Long: "set", Arg: true, Key: "set", Tier: tierOurs},
