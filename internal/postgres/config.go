@@ -38,6 +38,7 @@ type Config struct {
 	set         settings // all parameters in effect, with defaults
 	servicePath string   // the service file that was read
 	ownPassfile bool     // passfile is the default one
+	dbname      string   // the database that somebody named, though Replication does not use it; for PrimaryConnInfo
 	hosts       []target
 	numbers     numbers
 
@@ -74,6 +75,7 @@ func ParseConfig(opts ConnOptions) (*Config, error) {
 			set[name] = value
 		}
 	}
+	c.dbname = set["dbname"]
 	if opts.Replication {
 		set["dbname"], set["replication"] = "replication", "true"
 	} else {
@@ -86,6 +88,9 @@ func ParseConfig(opts ConnOptions) (*Config, error) {
 	}
 	if err := c.addService(); err != nil {
 		return nil, err
+	}
+	if c.dbname == "" {
+		c.dbname = os.Getenv("PGDATABASE")
 	}
 	if err := c.addDefaults(); err != nil {
 		return nil, err
@@ -115,6 +120,9 @@ func (c *Config) addService() error {
 		return err
 	}
 	c.set["service"], c.servicePath = name, path
+	if c.dbname == "" {
+		c.dbname = service["dbname"]
+	}
 	for name, value := range service {
 		if _, ok := c.set[name]; !ok && value != "" && name != "replication" {
 			c.set[name] = value

@@ -2,8 +2,9 @@ package postgres
 
 import "strings"
 
-// PrimaryConnInfo writes the connection as the primary_conninfo of a standby, as pg_basebackup -R does: all parameters in effect but dbname, replication and
-// fallback_application_name. serverVersion (Conn.ServerVersion) leaves out what the libpq of that version does not know. A password is in it only if it was
+// PrimaryConnInfo writes the connection as the primary_conninfo of a standby, as pg_basebackup -R does: all parameters in effect but replication and
+// fallback_application_name, and from 17 on the database that the connection string, the service or the environment names: the WAL receiver has no use for it,
+// the synchronization of logical slots has. serverVersion (Conn.ServerVersion) leaves out what the libpq of that version does not know. A password is in it only if it was
 // given in the connection string, the environment or by a person.
 func (c *Config) PrimaryConnInfo(serverVersion int) string {
 	password, prompted := c.knownPassword()
@@ -24,6 +25,9 @@ func (c *Config) PrimaryConnInfo(serverVersion int) string {
 			continue
 		}
 		parts = append(parts, k.name+"="+quoteConnValue(v))
+	}
+	if c.dbname != "" && Major(serverVersion) >= 17 {
+		parts = append(parts, "dbname="+quoteConnValue(c.dbname))
 	}
 	return strings.Join(parts, " ")
 }

@@ -169,3 +169,30 @@ func TestVersionNumber(t *testing.T) {
 		}
 	}
 }
+
+// From 17 on pg_basebackup -R names the database that somebody named (GetDbnameFromConnectionOptions in streamutil.c).
+func TestPrimaryConnInfoNamesTheDatabase(t *testing.T) {
+	service := filepath.Join(t.TempDir(), "service.conf")
+	if err := os.WriteFile(service, []byte("[s]\ndbname=fromservice\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ conninfo, env, want string }{
+		{"", "", ""},
+		{"dbname='my db'", "fromenv", "dbname='my db'"},
+		{"", "fromenv", "dbname=fromenv"},
+		{"service=s servicefile=" + service, "fromenv", "dbname=fromservice"},
+	} {
+		t.Setenv("PGDATABASE", c.env)
+		cfg, err := ParseConfig(ConnOptions{ConnString: c.conninfo, Host: "h", User: "u", Replication: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.PrimaryConnInfo(160000); strings.Contains(got, "dbname") {
+			t.Errorf("%q: version 16 gets %s", c.conninfo, got)
+		}
+		got := cfg.PrimaryConnInfo(170000)
+		if c.want == "" && strings.Contains(got, "dbname") || !strings.HasSuffix(got, c.want) {
+			t.Errorf("%q: version 17 gets %s, want %s", c.conninfo, got, c.want)
+		}
+	}
+}

@@ -135,7 +135,7 @@ func (s Settings) RecoveryFiles(version int) []storage.Injected {
 	if s.ConnInfo != nil {
 		conninfo = s.ConnInfo(version)
 	}
-	files := []storage.Injected{{Name: name, Append: appended, Content: postgres.RecoveryText(version, conninfo, s.Slot)}}
+	files := []storage.Injected{{Name: name, Append: appended, Content: postgres.RecoveryConfig(version, conninfo, s.Slot)}}
 	if signal != "" {
 		files = append(files, storage.Injected{Name: signal})
 	}
