@@ -22,6 +22,8 @@ func (r *backup) failed(cause error) error {
 	}
 	opened := r.final.Targets[targetName].Opened
 	switch {
+	case target.IsKept(r.o.Target.Dir):
+		return r.leave(cause)
 	case r.o.NoClean:
 		r.o.UI.Info("data directory \"%s\" not removed at user's request", r.o.Target.Dir)
 		return nil
@@ -36,6 +38,9 @@ func (r *backup) failed(cause error) error {
 func (r *backup) abandon() error {
 	if r.o.NoClean {
 		return nil
+	}
+	if target.IsKept(r.o.Target.Dir) {
+		return r.leave(nil)
 	}
 	r.close()
 	r.client, r.server = nil, nil
@@ -52,6 +57,9 @@ func (r *backup) clean(opened *messages.TargetOpened) error {
 	r.close()
 	r.client, r.server = nil, nil
 	dir := r.o.Target.Dir
+	if target.IsKept(dir) {
+		return nil // what an old copy holds is its user's
+	}
 	var ev messages.TargetOpened
 	if opened != nil {
 		ev = *opened

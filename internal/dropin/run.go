@@ -104,6 +104,9 @@ func (r *backup) identify(ctx context.Context) error {
 	if err := r.checkPolar(); err != nil {
 		return err
 	}
+	if err := r.checkDelta(); err != nil {
+		return err
+	}
 	if r.o.Settings.Kind == node.Replica {
 		return nil
 	}
@@ -145,8 +148,10 @@ func (r *backup) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	switch state {
-	case target.InUse:
+	switch {
+	case state == target.InUse && r.o.Target.Delta:
+		return r.take(ctx)
+	case state == target.InUse:
 		return fmt.Errorf("directory \"%s\" exists but is not empty", r.o.Target.Dir)
 	}
 	if err := r.checkFresh(); err != nil {
@@ -196,9 +201,16 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 	if err != nil {
 		return err
 	}
+	if r.o.Target.Delta && !r.continues(st) {
+		return r.retake(ctx)
+	}
+	if target.IsKept(r.o.Target.Dir) && (r.o.NoResume || !r.o.Target.Delta && !r.continues(st)) {
+		return fmt.Errorf("directory \"%s\" holds an old copy that an interrupted command with --delta was bringing up to date: repeat that command, or remove the directory", r.o.Target.Dir)
+	}
 	if r.o.NoResume || st.Requested == nil || r.o.Tar != nil { // archives are written from front to back: they are begun again
 		return r.restart(ctx, st)
 	}
+	r.o.Target.Delta = r.o.Target.Delta || target.IsKept(r.o.Target.Dir)
 	if st.Requested.Fingerprint != r.o.Fingerprint {
 		return fmt.Errorf("directory \"%s\" holds an interrupted backup that was made with other options (%s): repeat that command to continue it, or add --no-resume to start over",
 			r.o.Target.Dir, st.Requested.Command)

@@ -21,6 +21,10 @@ func (r *backup) stages(ctx context.Context) error {
 	o := &r.o
 	o.Target.Name = targetName
 	st := storage.Config{Env: r.env, Target: o.Target, Sync: o.Sync}
+	if st.Target.SharedFS != nil {
+		// That one is the run's own, which is given back before the node is started. The stages share its mount.
+		st.Target.SharedFS, st.Mount = nil, o.Mount
+	}
 	sequential := o.Tar != nil
 	if sequential {
 		st.NewSink = r.tarSink
@@ -31,7 +35,7 @@ func (r *backup) stages(ctx context.Context) error {
 			SpillDir: r.storeDir}),
 		"wal":     wal.New(wal.Config{Env: r.env, Connect: o.Connect, StatusInterval: o.StatusInterval, EndWhenTerminated: true, Strict: sequential}),
 		"storage": storage.New(st),
-		"node":    node.New(node.Config{Env: r.env, Storage: st, Settings: o.Settings, KeepMarker: true, OnPhase: r.phase}),
+		"node":    node.New(node.Config{Env: r.env, Storage: st, Settings: o.Settings, KeepMarker: true, Release: r.detach, OnPhase: r.phase}),
 	}
 	if err := r.filesStages(ctx, parts); err != nil {
 		return err

@@ -2,7 +2,9 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"polarcast/pfs"
@@ -45,7 +47,8 @@ func syncBatch(ctx context.Context, m SyncMethod, b *Batch) error {
 	}
 	for d := range b.dirs {
 		work <- func() error {
-			if err := d.fs.SyncDir(d.dir); err != nil {
+			// A directory that was removed after something in it was: its own parent is among the others.
+			if err := d.fs.SyncDir(d.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("could not fsync directory \"%s\": %w", d.dir, unwrap(err))
 			}
 			return nil
