@@ -109,6 +109,23 @@ func Mount(ctx context.Context, o MountOptions) (FS, error) {
 	}
 }
 
+// WaitUnmounted returns when this process does not have the disk mounted any more: each FS of it was closed, and pfsd has let it go. Another client,
+// such as a server, may have its host id then.
+func WaitUnmounted(ctx context.Context, disk string) error {
+	process.Lock()
+	d := process.disk
+	process.Unlock()
+	if d == nil || d.opts.Disk != disk {
+		return nil
+	}
+	select {
+	case <-d.gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("PFS disk %q is still mounted by this process: %w", disk, context.Cause(ctx))
+	}
+}
+
 // attach joins the process's mount or begins one. wait is closed when the mount is there (or, without a handle, when the old one is gone).
 func attach(o MountOptions) (h *handle, wait <-chan struct{}, err error) {
 	process.Lock()

@@ -33,7 +33,10 @@ func (s *Stage) finish(ctx context.Context, st pipeline.State) error {
 	}
 	start := s.cfg.Settings.Start && l.Config().Format == target.Plain
 	if start {
-		if err := s.cfg.Settings.start(ctx, st, l, s.phase); err != nil {
+		if err := s.release(ctx, l); err != nil {
+			return err
+		}
+		if err := s.cfg.Settings.start(ctx, st, s.starter(l), s.phase); err != nil {
 			return err
 		}
 	}

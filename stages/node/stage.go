@@ -21,6 +21,8 @@ type Config struct {
 	Settings Settings
 	// KeepMarker leaves the marker directory in place, for a caller whose own files are in it.
 	KeepMarker bool
+	// Release, when set, gives back what its caller has mounted of the shared tree's disk. It is called before the node is started.
+	Release func() error
 	// OnPhase, when set, is told what the stage is about to do.
 	OnPhase func(Phase)
 }

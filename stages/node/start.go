@@ -13,6 +13,7 @@ import (
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
+	"polarcast/pfs"
 	"polarcast/pipeline"
 	"polarcast/stages/target"
 )
@@ -26,27 +27,66 @@ const savedLabel = target.MarkerDir + "/backup_label"
 
 // starter starts a node.
 type starter struct {
-	s   *Settings
-	l   *target.Layout
-	ctl string
-	log int64 // size of startLog before
-	at  time.Time
+	s       *Settings
+	l       *target.Layout
+	control func(context.Context) (*postgres.Control, error) // reads the node's control file
+	ctl     string
+	log     int64 // size of startLog before
+	at      time.Time
+}
+
+// release gives the disk of the shared tree back before the node is started: the node mounts it with the host id that this process has had, and pfsd
+// takes one client for writing with each.
+func (s *Stage) release(ctx context.Context, l *target.Layout) error {
+	f, dir := l.Shared()
+	if dir == "" || f.Info().Disk == "" {
+		return nil
+	}
+	disk := f.Info().Disk
+	var err error
+	if s.cfg.Release != nil {
+		err = s.cfg.Release()
+	}
+	if err := errors.Join(err, l.Close()); err != nil {
+		return err
+	}
+	s.waitFor("the disk of the shared data to be unmounted")
+	return pfs.WaitUnmounted(ctx, disk) // the storage stage of this process ends by itself
+}
+
+// starter returns what starts the node of a layout. On PFS its control file is read through a mount of its own: the layout's was given back.
+func (s *Stage) starter(l *target.Layout) *starter {
+	f, dir := l.Shared()
+	switch {
+	case dir == "":
+		f, dir = pfs.Local(), l.Dir()
+	case f.Info().Disk != "" && s.cfg.Storage.Mount != nil:
+		return &starter{l: l, control: func(ctx context.Context) (*postgres.Control, error) {
+			m, err := s.cfg.Storage.Mount(ctx)
+			if err != nil {
+				return nil, err
+			}
+			defer m.Close()
+			return readControl(m, dir)
+		}}
+	}
+	return &starter{l: l, control: func(context.Context) (*postgres.Control, error) { return readControl(f, dir) }}
 }
 
 // start starts the node and returns when it does what it was made for. A node that runs already, because this step is done again, is only looked at.
-func (s *Settings) start(ctx context.Context, st pipeline.State, l *target.Layout, phase func(Phase)) error {
+func (s *Settings) start(ctx context.Context, st pipeline.State, r *starter, phase func(Phase)) error {
 	ctl, err := findPgCtl(ctx, st.Prepared)
 	if err != nil {
 		return err
 	}
-	r := &starter{s: s, l: l, ctl: ctl, at: time.Now()}
+	r.s, r.ctl, r.at = s, ctl, time.Now()
 	phase(PhaseStart)
 	if !r.running(ctx) {
 		if err := r.saveLabel(); err != nil {
 			return err
 		}
 		if err := r.run(ctx); err != nil {
-			return errors.Join(err, r.restoreLabel())
+			return errors.Join(err, r.restoreLabel(ctx))
 		}
 	}
 	phase(PhaseStream)
@@ -101,37 +141,45 @@ func (r *starter) saveLabel() error {
 
 // restoreLabel puts the label back after a failed start, so that the next one begins where the first did. It stays away from a node that has left
 // recovery: its files are past the label.
-func (r *starter) restoreLabel() error {
+func (r *starter) restoreLabel(ctx context.Context) error {
 	label, err := os.ReadFile(filepath.Join(r.l.Dir(), savedLabel))
-	if err != nil || r.state() == postgres.DBInProduction {
+	if err != nil {
 		return nil
 	}
 	name := filepath.Join(r.l.Dir(), "backup_label")
 	if _, err := os.Stat(name); err == nil {
 		return nil
 	}
-	return writeFile(name, string(label), r.l.Config().FileMode)
-}
-
-// state is what the node's control file says.
-func (r *starter) state() postgres.DBState {
-	f, dir := r.l.Shared()
-	if dir == "" {
-		f, dir = nil, r.l.Dir()
-	}
-	c, err := readControl(f, dir)
+	c, err := r.control(ctx)
 	if err != nil {
-		return postgres.DBStartup
+		return fmt.Errorf("could not see how far the node came, and did not put \"%s\" back, which is saved in \"%s/%s\": %w", name, r.l.Dir(), savedLabel, err)
 	}
-	return c.State
+	if c.State == postgres.DBInProduction {
+		return nil
+	}
+	return writeFile(name, string(label), r.l.Config().FileMode)
 }
 
 // recoveredTimeout bounds the wait for the end of recovery after the server accepts connections.
 const recoveredTimeout = 10 * time.Minute
 
-// waitRecovered returns when the control file says that the node is a primary.
+// statusLine is the line of postmaster.pid that says how far the server is (LOCK_FILE_LINE_PM_STATUS), statusReady what it says when recovery is
+// over (PM_STATUS_READY); both in src/include/utils/pidfile.h of 10 and later.
+const (
+	statusLine  = 8
+	statusReady = "ready"
+)
+
+// waitRecovered returns when the node says that it is a primary.
 func (r *starter) waitRecovered(ctx context.Context) error {
-	return r.until(ctx, recoveredTimeout, "end recovery", func() (bool, error) { return r.state() == postgres.DBInProduction, nil })
+	return r.until(ctx, recoveredTimeout, "end recovery", func() (bool, error) {
+		pid, err := os.ReadFile(filepath.Join(r.l.Dir(), "postmaster.pid"))
+		if err != nil {
+			return false, err
+		}
+		lines := strings.Split(string(pid), "\n")
+		return len(lines) >= statusLine && strings.TrimSpace(lines[statusLine-1]) == statusReady, nil
+	})
 }
 
 // pollStart is how often a started node is looked at.
@@ -146,7 +194,7 @@ func (r *starter) until(ctx context.Context, limit time.Duration, what string, d
 			return nil
 		}
 		if n%10 == 9 && !r.running(ctx) && ctx.Err() == nil {
-			return errors.Join(fmt.Errorf("the node in \"%s\" ended before it could %s%s", r.l.Dir(), what, r.said()), r.restoreLabel())
+			return errors.Join(fmt.Errorf("the node in \"%s\" ended before it could %s%s", r.l.Dir(), what, r.said()), r.restoreLabel(ctx))
 		}
 		if time.Now().After(end) {
 			why := ""

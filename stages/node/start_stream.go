@@ -119,11 +119,8 @@ func tailOf(name string, from, limit int64) string {
 // maxControl is larger than any control file, in bytes.
 const maxControl = 64 << 10
 
-// readControl reads the control file of a tree; f nil is the local file system.
+// readControl reads the control file of a tree.
 func readControl(f pfs.FS, dir string) (*postgres.Control, error) {
-	if f == nil {
-		f = pfs.Local()
-	}
 	file, err := f.Open(dir+"/global/pg_control", os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
