@@ -29,6 +29,8 @@ func (r *Receiver) join(ctx context.Context, st pipeline.State) (done bool, err 
 		return false, fmt.Errorf("target \"%s\" was dropped from backup \"%s\": %s; its chunks are gone, so remove what it has, and receive another backup", name, r.Backup, t.Dropped.Reason)
 	case t.Failed != nil:
 		return false, fmt.Errorf("target \"%s\" of backup \"%s\" failed: %s; remove what it has, and receive another backup", name, r.Backup, t.Failed.Error)
+	case !known && st.Requested.Delta:
+		return false, fmt.Errorf("target \"%s\" is too late for backup \"%s\", which is sent with --delta: what all of its targets hold is not sent; name the target with \"polarcast send --target\"", name, r.Backup)
 	case r.Target.Format == target.Tar && !st.Requested.Options.Tar:
 		return false, fmt.Errorf("backup \"%s\" is not sent in an order that archives can be written in: start \"polarcast send\" with --tar", r.Backup)
 	}
@@ -96,6 +98,9 @@ func (r *Receiver) sameHost(t pipeline.TargetState) error {
 // checkDirectory refuses a directory that is not new, empty, or this target's own.
 func (r *Receiver) checkDirectory(ctx context.Context, st pipeline.State, t pipeline.TargetState) error {
 	dir := r.Target.Dir
+	if r.Target.Delta && t.Opened == nil && t.Written == nil {
+		return r.checkOld(ctx, st)
+	}
 	state, err := target.CheckDir(pfs.Local(), dir)
 	if err != nil {
 		return err

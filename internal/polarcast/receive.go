@@ -79,7 +79,7 @@ func (r *Receiver) check() error {
 		return err
 	}
 	r.Target.Dir = dir
-	if o := target.Owner(dir); o != "" && o != r.Backup {
+	if o := target.Owner(dir); o != "" && o != r.Backup && !r.Target.Delta {
 		return fmt.Errorf("directory \"%s\" belongs to the unfinished backup \"%s\"; continue that one, or remove the directory", dir, o)
 	}
 	return nil
