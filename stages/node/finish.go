@@ -70,6 +70,9 @@ func (s *Stage) finishPlain(st pipeline.State, l *target.Layout) error {
 	if err := removeFuture(st, l); err != nil {
 		return err
 	}
+	if err := linkSpaces(st, l); err != nil {
+		return err
+	}
 	if err := s.cfg.Settings.apply(st, l); err != nil {
 		return err
 	}
