@@ -75,6 +75,7 @@ func TestPolar(t *testing.T) {
 				{"fetched WAL, --polardata, -R", polardouble.Options{PFS: true}, polarFetched},
 				{"to PFS", polardouble.Options{PFS: true}, polarToPFS},
 				{"killed while writing to PFS", polardouble.Options{PFS: true}, polarKilled},
+				{"started on PFS", polardouble.Options{PFS: true}, polarStart},
 				{"read through PFS", polardouble.Options{PFS: true}, polarFromPFS},
 				{"archives", polardouble.Options{}, polarArchives},
 				{"one archive", polardouble.Options{PFS: true}, polarOneArchive},
