@@ -9,14 +9,21 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// ErrKeepFull says that the chunks that are kept leave no room for further ones.
+var ErrKeepFull = errors.New("the buffer is full of chunks that are kept")
+
+// keepPatience is how long a buffer may stand full of chunks that are only kept before that is an error.
+const keepPatience = time.Minute
+
 // Janitor removes chunks that every live target has acknowledged for as long as keep, until ctx ends. Streams without keep do that by themselves.
+// It is ErrKeepFull when the readers wait for room that keep gives back only in more than keepPatience.
 func (c *Client) Janitor(ctx context.Context, id string, keep time.Duration, live func(State) []string) error {
 	type sample struct {
 		at    time.Time
 		floor uint64
 	}
 	var past []sample
-	interval := max(min(keep/10, 10*time.Second), 100*time.Millisecond)
+	interval := max(min(keep/10, 2*time.Second), 100*time.Millisecond)
 	for {
 		select {
 		case <-time.After(interval):
@@ -24,6 +31,13 @@ func (c *Client) Janitor(ctx context.Context, id string, keep time.Duration, liv
 			return nil
 		}
 		st, err := c.Log(id).State(ctx)
+		if err != nil {
+			return err
+		}
+		info, err := c.ChunkStream(ctx, id)
+		if errors.Is(err, ErrNoStream) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -38,6 +52,12 @@ func (c *Client) Janitor(ctx context.Context, id string, keep time.Duration, liv
 			}
 		}
 		now := time.Now()
+		if room := info.MaxBytes - info.Bytes; info.MaxBytes > 0 && room < 2*minPayload && floor >= info.LastSeq && len(live(st)) > 0 && !isRead(st) {
+			if len(past) > 0 && past[len(past)-1].floor == floor && keep-now.Sub(past[0].at) > keepPatience {
+				return fmt.Errorf("%w: all targets of backup %q have written the %d bytes that the buffer takes, and --keep=%s holds them: start the same command with a larger --buffer, or begin the backup anew with a shorter --keep",
+					ErrKeepFull, id, info.MaxBytes, keep)
+			}
+		}
 		past = append(past, sample{now, floor})
 		var purge uint64
 		for len(past) > 0 && now.Sub(past[0].at) >= keep {
@@ -57,6 +77,33 @@ func (c *Client) Janitor(ctx context.Context, id string, keep time.Duration, liv
 			return fmt.Errorf("stream %s: %w", chunkStream+id, err)
 		}
 	}
+}
+
+// isRead reports whether nothing more is published for a backup.
+func isRead(st State) bool {
+	cur := st.Session()
+	return cur != nil && cur.ReadDone != nil && (st.Requested.WALMethod != "stream" || st.WALCaptured != nil)
+}
+
+// Enlarge lets the chunk stream of a backup hold more. One that holds as much already stays as it is.
+func (c *Client) Enlarge(ctx context.Context, id string, bytes int64) error {
+	err := c.try(ctx, func(ctx context.Context) error {
+		s, err := c.js.Stream(ctx, chunkStream+id)
+		if err != nil {
+			return err
+		}
+		cfg := s.CachedInfo().Config
+		if cfg.MaxBytes >= bytes {
+			return nil
+		}
+		cfg.MaxBytes = bytes
+		_, err = c.js.UpdateStream(ctx, cfg)
+		return err
+	})
+	if err != nil {
+		return c.streamError(chunkStream+id, err)
+	}
+	return nil
 }
 
 // ErrTooLate says that a target cannot join because chunks are gone.

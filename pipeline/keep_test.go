@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -43,5 +45,48 @@ func TestATargetJoinsOnlyWhileNothingIsGone(t *testing.T) {
 		if n := number(next(t, k)); n != i {
 			t.Errorf("message %d came for %d", n, i)
 		}
+	}
+}
+
+func TestABufferThatIsFullOfKeptChunksIsAnError(t *testing.T) {
+	c := newClient(t)
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer cancel()
+	createBackup(t, c, "kept", StreamOptions{Targets: []string{"n1"}, Keep: time.Hour, MaxBytes: 4 << 20})
+	k := consumer(t, c, "kept", "n1", ConsumerOptions{})
+	go func() {
+		for ctx.Err() == nil {
+			if m, err := k.Next(ctx); err == nil {
+				_ = m.Ack()
+			}
+		}
+	}()
+	published := make(chan error, 1)
+	go func() {
+		p := c.ChunkPublisher("kept", PublisherOptions{})
+		var err error
+		for i := 0; i < 16 && err == nil; i++ {
+			err = p.Publish(ctx, SubjectData, payload(p, i, 500_000), nil)
+		}
+		if err == nil {
+			err = p.Flush(ctx)
+		}
+		published <- err
+	}()
+	err := c.Janitor(ctx, "kept", time.Hour, func(State) []string { return []string{"n1"} })
+	if !errors.Is(err, ErrKeepFull) || !strings.Contains(err.Error(), "--buffer") {
+		t.Fatalf("error: %v", err)
+	}
+	if err := c.Enlarge(ctx, "kept", 32<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-published; err != nil {
+		t.Errorf("with more room: %v", err)
+	}
+	if err := c.Enlarge(ctx, "kept", 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if i, err := c.ChunkStream(ctx, "kept"); err != nil || i.MaxBytes != 32<<20 {
+		t.Errorf("the buffer was made smaller: %+v, %v", i, err)
 	}
 }

@@ -145,7 +145,10 @@ func (s *Sender) create(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
-	return st.Completed != nil, s.same(ctx, st, req)
+	if err := s.same(ctx, st, req); err != nil || st.Completed != nil {
+		return true, err
+	}
+	return false, s.Client.Enlarge(ctx, s.Backup, s.Buffer)
 }
 
 // request is what is asked for.
