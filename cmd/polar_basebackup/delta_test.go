@@ -73,7 +73,7 @@ func TestDeltaRebuildsADivergedServer(t *testing.T) {
 			must(t, s, "--source="+source, "-D", dir, "--delta", "-R", "--report", file)
 			r := report(t, file)
 			t.Logf("%d bytes read, %d unchanged, %d written with %d of WAL", r.BytesRead, r.BytesUnchanged, r.BytesWritten, r.WALBytes)
-			if r.BytesUnchanged < r.BytesRead*6/10 || r.BytesUnchanged+r.BytesWritten-r.WALBytes != r.BytesRead {
+			if r.BytesUnchanged < r.BytesRead*6/10 || r.BytesWritten-r.WALBytes > r.BytesRead/4 {
 				t.Errorf("of %d bytes that were read %d were found unchanged, and %d were written", r.BytesRead, r.BytesUnchanged, r.BytesWritten-r.WALBytes)
 			}
 			check(t, s, dir)
