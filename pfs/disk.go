@@ -85,6 +85,7 @@ func (d *disk) do(op, path string, n int, run func() error) error {
 	d.running[c] = struct{}{}
 	d.mu.Unlock()
 	err := run()
+	count(op, n, time.Since(c.start), err)
 	d.end(c)
 	return explain(err, d.opts.Disk)
 }

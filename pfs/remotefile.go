@@ -42,7 +42,7 @@ func (f *remoteFile) ReadAt(p []byte, off int64) (int, error) {
 	for done < len(p) {
 		part := p[done:min(len(p), done+maxIO)]
 		var n int
-		err := f.do("read", len(part), func() (err error) {
+		err := f.do(opRead, len(part), func() (err error) {
 			n, err = sdk.Pread(f.fd, part, off+int64(done))
 			return err
 		})
@@ -84,7 +84,7 @@ func (f *remoteFile) writePart(p []byte, at int64) error {
 		f.inode.ragged.Lock()
 		defer f.inode.ragged.Unlock()
 	}
-	return f.do("write", len(p), func() error {
+	return f.do(opWrite, len(p), func() error {
 		_, err := sdk.Pwrite(f.fd, p, at)
 		return err
 	})

@@ -34,11 +34,14 @@ func released(t *testing.T, d *pfsdouble.Double) {
 func polarToPFS(p polar) {
 	disk := newPFS(p.T)
 	dir := newDir(p)
-	told := p.must(pfsArgs(disk, dir, "--node=standby", "-C", "-S", "standby1", "--set", "port=5433", "-v")...)
+	told := p.must(pfsArgs(disk, dir, "--node=standby", "-C", "-S", "standby1", "--set", "port=5433", "-v", "--report", dir+".json")...)
 	defer p.s.Exec("SELECT pg_drop_replication_slot('standby1')")
 	released(p.T, disk)
 	shared := disk.Dir("nvme2n1") + "/shared_data"
 	p.verify(dir, shared)
+	if r := report(p, dir+".json"); r.PFS == nil || r.PFS.Calls == 0 || r.PFS.Seconds <= 0 || r.PFS.BytesWritten < r.BytesWritten/2 {
+		p.Errorf("what was done on the disk: %+v, of %d bytes", r.PFS, r.BytesWritten)
+	}
 	conf, err := os.ReadFile(dir + "/postgresql.conf")
 	if err != nil {
 		p.Fatal(err)

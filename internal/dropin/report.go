@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"polarcast/messages"
+	"polarcast/pfs"
 	"polarcast/stages"
 )
 
@@ -43,6 +44,15 @@ type Report struct {
 	ChecksumFailures int64        `json:"checksum_failures"`
 	Started          time.Time    `json:"started"`
 	Seconds          Seconds      `json:"seconds"`
+	PFS              *PFSReport   `json:"pfs,omitempty"` // when a disk of PFS was used
+}
+
+// PFSReport is what was done through libpfsd.
+type PFSReport struct {
+	Calls        int64   `json:"calls"`
+	Seconds      float64 `json:"seconds"` // of all calls together; several run at the same time
+	BytesRead    int64   `json:"bytes_read"`
+	BytesWritten int64   `json:"bytes_written"`
 }
 
 // Seconds is how long the phases took. Phases overlap with writing: Write is what remained to be written when all was read.
@@ -83,6 +93,9 @@ func (r *backup) report(runErr error) error {
 		rep.BytesWritten = t.WrittenBytes
 	}
 	rep.Seconds = r.phases.seconds(time.Now())
+	if s := pfs.ReadStats(); s.Calls > 0 {
+		rep.PFS = &PFSReport{Calls: s.Calls, Seconds: s.Time.Round(time.Millisecond).Seconds(), BytesRead: s.BytesRead, BytesWritten: s.BytesWritten}
+	}
 	b, err := json.MarshalIndent(rep, "", "  ")
 	if err != nil {
 		return err
