@@ -147,3 +147,29 @@ func (c *Client) IndexOf(ctx context.Context, backup string, from uint64, follow
 		return fn(seq, Subject(strings.TrimPrefix(subject, prefix)), data)
 	})
 }
+
+// IndexLost reports whether JetStream lost something that it had confirmed for the index of a backup, behind a position: nothing is ever removed from it.
+func (c *Client) IndexLost(ctx context.Context, backup string, behind uint64) (bool, error) {
+	info, err := c.info(ctx, indexStream+backup)
+	if err != nil {
+		return false, c.streamError(indexStream+backup, err)
+	}
+	if info.State.Msgs == info.State.LastSeq {
+		return false, nil
+	}
+	err = c.tryFor(ctx, outage, func(ctx context.Context) error {
+		s, err := c.js.Stream(ctx, indexStream+backup)
+		if err == nil {
+			info, err = s.Info(ctx, jetstream.WithDeletedDetails(true))
+		}
+		return err
+	})
+	if err != nil {
+		return false, c.streamError(indexStream+backup, err)
+	}
+	lost := info.State.FirstSeq > behind+1
+	for _, seq := range info.State.Deleted {
+		lost = lost || seq > behind
+	}
+	return lost, nil
+}

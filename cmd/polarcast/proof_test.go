@@ -13,10 +13,13 @@ import (
 
 	"polarcast/messages"
 	"polarcast/pipeline"
+	"polarcast/testenv"
 )
 
 // chunks is the chunk stream of a backup, behind the back of all that use it.
-func (w *world) chunks(backup string) jetstream.Stream {
+func (w *world) chunks(backup string) jetstream.Stream { return w.stream("POLARCAST_CHUNKS_" + backup) }
+
+func (w *world) stream(name string) jetstream.Stream {
 	w.t.Helper()
 	nc, err := nats.Connect(w.nats)
 	if err != nil {
@@ -27,7 +30,7 @@ func (w *world) chunks(backup string) jetstream.Stream {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s, err := js.Stream(w.t.Context(), "POLARCAST_CHUNKS_"+backup)
+	s, err := js.Stream(w.t.Context(), name)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -104,6 +107,37 @@ func TestLostChunksAreFoundAndSentAgain(t *testing.T) {
 	w.done(w.receive("empty", "a"), send)
 	w.order(c, "empty")
 	w.same("empty", "a", want)
+	w.pg.NoBackupLeft()
+}
+
+func TestALostIndexIsFoundAndMadeAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 4, "")
+	want := w.pg.TableChecksums("postgres")
+	c, rng := w.client(), seed(t)
+	for _, way := range []string{"stream", "files"} {
+		for _, which := range []string{"end", "middle"} {
+			if !testenv.Soak() && (way == "stream") != (which == "end") {
+				continue
+			}
+			backup := way + "-" + which
+			send := w.send(backup, "--target", "a", "--source="+way)
+			w.read(c, backup)
+			s := w.stream("POLARCAST_INDEX_" + backup)
+			last := s.CachedInfo().State.LastSeq
+			seq := last
+			if which == "middle" {
+				seq = 1 + rng.Uint64N(last-1)
+			}
+			if err := s.DeleteMsg(t.Context(), seq); err != nil {
+				t.Fatal(err)
+			}
+			w.done(w.receive(backup, "a"), send)
+			t.Logf("message %d of %d of the index was deleted", seq, last)
+			w.order(c, backup)
+			w.same(backup, "a", want)
+		}
+	}
 	w.pg.NoBackupLeft()
 }
 

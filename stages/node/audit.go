@@ -14,10 +14,12 @@ type audit struct {
 	open map[uint64]*fileAudit
 	done map[uint64]uint32 // session in which the file was last found complete
 
-	session uint32           // that has to be complete
-	seals   map[uint32]int64 // by session: files that the index says were read to their end
+	session uint32            // that has to be complete
+	seals   map[uint32]int64  // by session: files that the index says were read to their end
+	begins  map[uint32]uint64 // by session: the message of the index before the first one that speaks of it
 
 	seq     uint64 // last message of the index
+	before  uint64 // the one before that
 	parts   []messages.PartChunk
 	rcpts   []messages.Receipt
 	files   int64
@@ -44,12 +46,12 @@ type sessionSpans struct {
 }
 
 func newAudit() *audit {
-	return &audit{open: map[uint64]*fileAudit{}, done: map[uint64]uint32{}, seals: map[uint32]int64{}}
+	return &audit{open: map[uint64]*fileAudit{}, done: map[uint64]uint32{}, seals: map[uint32]int64{}, begins: map[uint32]uint64{}}
 }
 
 // message folds one message of the index.
 func (a *audit) message(seq uint64, subject pipeline.Subject, data []byte) error {
-	a.seq = seq
+	a.before, a.seq = a.seq, seq
 	if subject.IsReceipts() {
 		var err error
 		if a.rcpts, err = messages.ReadReceipts(data, a.rcpts[:0]); err != nil {
@@ -87,6 +89,9 @@ func (a *audit) file(key uint64) *fileAudit {
 // record folds what was published.
 func (a *audit) record(r *messages.Record) error {
 	key := messages.PathKey(r.Tree, r.Path)
+	if _, ok := a.begins[r.Session]; !ok {
+		a.begins[r.Session] = a.before
+	}
 	if r.Kind == messages.KindSeal && r.Tree != messages.TreeWAL {
 		a.seals[r.Session]++
 	}

@@ -51,7 +51,13 @@ func (s *Stage) prove(ctx context.Context) (pipeline.State, error) {
 			s.waitFor("the source to be read again for what was lost")
 		default:
 			a.begin(st)
-			if a.complete(g) && a.sealed(st) {
+			whole := a.complete(g)
+			if whole {
+				if whole, err = s.sealed(ctx, a, st); err != nil {
+					return st, err
+				}
+			}
+			if whole {
 				if st, err = s.written(ctx, st, a); !errors.Is(err, errNotYet) {
 					return st, err
 				}
@@ -120,12 +126,8 @@ const maxNamed = 1000
 
 // lost names what the stream lost, so that a further session brings it. It is an error when there will be none.
 func (s *Stage) lost(ctx context.Context, st pipeline.State, a *audit, g uint64) error {
-	if a.seq < g {
-		return fmt.Errorf("target \"%s\" cannot be proven complete: the index of backup \"%s\" ends at %d, but the source was read up to %d of it; the NATS server has lost what it had confirmed: remove the backup, and start it again",
-			s.target(), s.cfg.Backup, a.seq, g)
-	}
 	ranges, files := a.lost(maxNamed)
-	if len(ranges) == 0 {
+	if len(ranges) == 0 || a.seq < g { // the end of the index is gone, or files are
 		ranges, files = []messages.MissingRange{{}}, 0 // files of which the index knows nothing: everything has to come again
 	}
 	if len(ranges) == maxNamed {

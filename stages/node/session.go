@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"strings"
 
 	"polarcast/internal/postgres"
@@ -36,9 +37,14 @@ func (a *audit) begin(st pipeline.State) {
 	}
 }
 
-// sealed reports whether the index has as many files of the session as its reader sealed. Only the reader of a stream counts them exactly: ranges
-// that several read may be sealed twice.
-func (a *audit) sealed(st pipeline.State) bool {
+// sealed reports whether all that the index ever had of the session is in it: there is no gap, and as many files are sealed as the reader of a stream
+// says. (Ranges that several read may be sealed twice.)
+func (s *Stage) sealed(ctx context.Context, a *audit, st pipeline.State) (bool, error) {
 	cur := st.Session()
-	return cur.Started.Source != "stream" || a.seals[cur.Started.Session] >= cur.SealedFiles
+	n := cur.Started.Session
+	if cur.Started.Source == "stream" && a.seals[n] < cur.SealedFiles {
+		return false, nil
+	}
+	lost, err := s.cfg.Client.IndexLost(ctx, s.cfg.Backup, a.begins[n])
+	return !lost, err
 }
