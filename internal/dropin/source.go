@@ -71,8 +71,10 @@ func (r *backup) streamOnly() string {
 	switch {
 	case r.o.Files.ConnectSQL == nil:
 		return "this connection"
-	case q.Options.Tar:
-		return "the tar format"
+	case q.Options.Tar && r.o.Files.Kind != "files":
+		return "the tar format" // one reader only, so there is nothing to gain
+	case q.Options.Tar && r.stdout():
+		return "standard output"
 	case q.WALMethod == "fetch":
 		return "--wal-method=fetch"
 	case q.Options.IncrementalManifest:
@@ -201,9 +203,13 @@ func (r *backup) filesStages(ctx context.Context, parts map[string]interface{ Ru
 	if o.ConnectSQL == nil {
 		return errors.New("the backup was begun by reading files, which needs an ordinary connection: repeat the command that began it, or add --no-resume to start over")
 	}
-	jobs := o.Jobs
+	jobs, retries := o.Jobs, filesRetries
 	if jobs == 0 {
 		jobs = min(runtime.GOMAXPROCS(0), 4)
+	}
+	tar := r.o.Tar != nil
+	if tar {
+		jobs, retries = 1, 0 // an archive is written from front to back, and takes nothing back
 	}
 	if r.sourceDir == "" && st.Requested.Read != source.ReadSQL {
 		conn, err := o.ConnectSQL(ctx)
@@ -223,8 +229,8 @@ func (r *backup) filesStages(ctx context.Context, parts map[string]interface{ Ru
 		spill = ""
 	}
 	parts["checkpoint"] = checkpoint.NewFiles(checkpoint.FilesConfig{Config: checkpoint.Config{Env: r.env, Connect: r.o.Connect}, ConnectSQL: o.ConnectSQL,
-		Open: open, Retries: filesRetries, SpillDir: spill})
-	parts["tablespace"] = tablespace.NewFiles(tablespace.FilesConfig{Env: r.env, Open: open, Jobs: jobs, SpillDir: spill,
+		Open: open, Retries: retries, SpillDir: spill})
+	parts["tablespace"] = tablespace.NewFiles(tablespace.FilesConfig{Env: r.env, Open: open, Jobs: jobs, Strict: tar, SpillDir: spill,
 		Throttle: throttle(st.Requested.Options), OnDamaged: r.damage.found})
 	return nil
 }

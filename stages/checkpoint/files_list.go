@@ -43,7 +43,7 @@ func (s *session) listAll(ctx context.Context) (l *listing, err error) {
 			l.close()
 		}
 	}()
-	plan := work.NewPlanner(s.n, work.Digest(s.st.Requested.Options) != nil, l.add)
+	plan := work.NewPlanner(s.n, work.Digest(s.st.Requested.Options) != nil || s.st.Requested.Options.Tar, l.add)
 	err = s.src.List(ctx, func(e source.Entry) error {
 		if err := messages.ValidPath(e.Path); err != nil {
 			return fmt.Errorf("the source has a file named %q: %w", e.Path, err)
@@ -141,7 +141,12 @@ func (l *listing) publish(ctx context.Context, s *session) error {
 			return err
 		}
 	}
-	if err := s.feed.Flush(); err != nil {
+	// Archives are written from front to back: what one reader sends must not come into the middle of what another sends.
+	wait := s.feed.Flush
+	if s.st.Requested.Options.Tar {
+		wait = s.feed.Sync
+	}
+	if err := wait(); err != nil {
 		return err
 	}
 	client, backup := s.f.cfg.Client, s.f.cfg.Backup

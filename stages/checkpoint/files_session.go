@@ -179,7 +179,7 @@ func (s *session) read(ctx context.Context) (err error) {
 	defer s.list.close()
 	codec, level := messages.ParseCodec(s.st.Requested.Codec)
 	s.feed, err = feed.New(ctx, feed.Config{Client: s.f.cfg.Client, Backup: s.f.cfg.Backup, Session: s.n, Subject: pipeline.SubjectData, Codec: codec,
-		Level: level, Workers: 1, Prior: s.prior, Digest: work.Digest(s.st.Requested.Options)})
+		Level: level, Workers: 1, Prior: s.prior, Digest: work.Digest(s.st.Requested.Options), Strict: s.st.Requested.Options.Tar})
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,8 @@ type FilesConfig struct {
 	Jobs int
 	// SpillDir receives temporary files; "" is the system's temporary directory.
 	SpillDir string
+	// Strict publishes in reading order, for targets that write sequentially. Only one such stage may run, with one job.
+	Strict bool
 	// Throttle, when set, limits the rate of reading.
 	Throttle func(ctx context.Context, bytes int) error
 	// OnDamaged, when set, is told of a page whose checksum is wrong on the source.
@@ -217,7 +219,7 @@ func (s *Files) newFeed(ctx context.Context, st pipeline.State, n uint32, prior 
 		Client: s.cfg.Client, Backup: s.cfg.Backup, Session: n, Subject: pipeline.SubjectData, Codec: codec, Level: level,
 		// The workers share the processors: one compressor each. All of them publish into one stream, whose queue has a bound.
 		Workers: 1, MaxInFlight: max(2<<20, int64(8<<20)/int64(s.cfg.Jobs)),
-		Prior: prior, Digest: work.Digest(st.Requested.Options), Throttle: s.cfg.Throttle,
+		Prior: prior, Digest: work.Digest(st.Requested.Options), Throttle: s.cfg.Throttle, Strict: s.cfg.Strict,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("could not open the pipeline for reading: %w", err)

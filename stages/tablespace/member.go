@@ -35,6 +35,11 @@ func (r *reader) Header(h *postgres.TarHeader) error {
 		r.skip = true
 		return nil
 	}
+	if h.Type == postgres.TarRegular && r.tree == messages.TreeLocal && r.leave(path) {
+		r.check.leftOut(path)
+		r.skip = true
+		return nil
+	}
 	switch h.Type {
 	case postgres.TarDirectory:
 		if err := r.databaseDir(path); err != nil {

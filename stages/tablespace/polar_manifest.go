@@ -44,7 +44,7 @@ func newManifests(dir string, st pipeline.State) (*manifests, error) {
 }
 
 func (m *manifests) add(t messages.Tree, f *postgres.ManifestFile) error {
-	if m == nil {
+	if m == nil || m.trees[t] == nil {
 		return nil
 	}
 	return m.trees[t].w.AddFile(*f)
@@ -53,7 +53,13 @@ func (m *manifests) add(t messages.Tree, f *postgres.ManifestFile) error {
 // publish ends the manifests and puts each into its tree. WAL is in the shared tree, so only that manifest says which WAL belongs to it.
 func (m *manifests) publish(fd *feed.Feed, wal []postgres.ManifestWALRange) error {
 	ranges := [2][]postgres.ManifestWALRange{messages.TreeShared: wal}
+	if m.trees[messages.TreeShared] == nil {
+		ranges[messages.TreeLocal] = wal
+	}
 	for tree, t := range m.trees {
+		if t == nil {
+			continue
+		}
 		if err := t.w.Close(ranges[tree]); err != nil {
 			return err
 		}

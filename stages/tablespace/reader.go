@@ -22,6 +22,7 @@ type reader struct {
 	shared bool // the source is PolarDB
 	check  *manifestCheck
 	part   part
+	twoPhase
 
 	tree   messages.Tree
 	prefix string // of member names in this archive
@@ -151,7 +152,10 @@ func (r *reader) manifest(bb *postgres.BaseBackup) error {
 	if err := r.feed.Settle(); err != nil {
 		return err
 	}
-	// With two trees there are two manifests, which are made from this one.
+	// With two trees there are two manifests, which are made from this one; so is one that does not list all that the server sent.
+	if err := r.rewrite(r.check); err != nil {
+		return err
+	}
 	whole := r.check.split == nil
 	if whole {
 		if err := r.feed.StartFile(messages.Record{Path: manifestName}, -1); err != nil {

@@ -68,6 +68,7 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		return err
 	}
 	defer wal.close()
+	ask := s.needsXID(ctx, conn)
 	bb, err := conn.BaseBackup(ctx, command)
 	if err != nil {
 		return err
@@ -75,6 +76,9 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	started := messages.SessionStarted{Session: n, Source: "stream", StartLSN: messages.LSN(bb.StartLSN), Timeline: bb.StartTimeline}
 	for _, t := range bb.Tablespaces {
 		started.Tablespaces = append(started.Tablespaces, messages.Tablespace{OID: t.OID, Location: t.Location, SizeKB: t.SizeKB, Shared: t.Shared})
+	}
+	if ask {
+		started.NextXID = s.startXID(ctx, bb.StartLSN)
 	}
 	if err := s.started(ctx, started); err != nil {
 		return err
@@ -84,7 +88,7 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 			err = errors.Join(err, ignoreSkip(s.lost(ctx, n, err)))
 		}
 	}()
-	return s.read(ctx, st, n, bb, prior, wal)
+	return s.read(ctx, st, started, bb, prior, wal)
 }
 
 // started notes that a session has begun, unless another process has begun the same one.
@@ -146,7 +150,8 @@ func BaseBackupOptions(st pipeline.State) postgres.BaseBackupOptions {
 }
 
 // read moves the whole answer of the server into the pipeline.
-func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postgres.BaseBackup, prior *feed.Prior, wal *fetched) error {
+func (s *Stage) read(ctx context.Context, st pipeline.State, started messages.SessionStarted, bb *postgres.BaseBackup, prior *feed.Prior, wal *fetched) error {
+	n := started.Session
 	check := newManifestCheck(st.Requested.Options.ManifestChecksums)
 	part := newPart(st.Requested.Options)
 	if stages.SharedStorage(st) {
@@ -166,7 +171,9 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, n uint32, bb *postg
 	if err != nil {
 		return err
 	}
-	r := &reader{feed: fd, prior: prior, shared: st.Prepared.Polar != nil, check: check, part: part}
+	r := &reader{feed: fd, prior: prior, shared: st.Prepared.Polar != nil, check: check, part: part,
+		twoPhase: twoPhase{log: s.cfg.Logger, st: st, spill: s.cfg.SpillDir, nextXID: started.NextXID}}
+	defer func() { _ = r.twoPhase.Close() }()
 	stop := s.report(ctx, r, bb)
 	defer stop()
 	err = r.all(bb)
