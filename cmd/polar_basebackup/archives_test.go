@@ -13,7 +13,7 @@ import (
 func TestArchivesFromFiles(t *testing.T) {
 	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{Checksums: true})
-	s.Tablespace("aside")
+	space := s.Tablespace("aside")
 	s.LoadTPCB(1, 2000)
 	filler(s, 3)
 	s.Exec("CREATE TABLE there TABLESPACE aside AS SELECT g, repeat('x', 50) AS v FROM generate_series(1, 3000) g")
@@ -31,7 +31,7 @@ func TestArchivesFromFiles(t *testing.T) {
 	fails(t, start(t, s, "-D", newDir(t), "--source=files", "-X", "fetch"), "the files source cannot be used with --wal-method=fetch")
 	fails(t, start(t, s, "-D", "-", "-Ft", "-X", "none", "--source=files"), "the files source cannot be used with standard output")
 	// Without a wish there is always a way.
-	must(t, s, "-D", newDir(t), "-X", "fetch")
+	must(t, s, "-D", newDir(t), "-X", "fetch", "-T", space+"="+newDir(t))
 }
 
 // A transaction that is prepared while the server sends its files is in the archive's node as well, and its file is not: 17 would lose it.
