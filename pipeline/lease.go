@@ -13,6 +13,19 @@ import (
 // ErrFenced says that another process leads.
 var ErrFenced = errors.New("another process has taken over")
 
+// renewal is how often a lease is written.
+const renewal = 2 * time.Second
+
+// patience is how long the holder of a lease may be without an answer before it takes the lease for lost.
+func patience(ttl time.Duration) time.Duration { return ttl * 3 / 4 }
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // Lease makes one process the leader of a role in a backup.
 type Lease struct {
 	c     *Client
@@ -47,7 +60,7 @@ func (c *Client) leases(ctx context.Context) (jetstream.KeyValue, error) {
 
 // Lease waits until this instance leads the role, and keeps it leading until Release, or until it was silent for ttl.
 //
-// The holder writes its key several times within ttl, and gives itself up for lost when it could not for two thirds of ttl. A waiting instance
+// The holder writes its key several times within ttl, and gives itself up for lost when it could not for three quarters of ttl. A waiting instance
 // takes the key over when its revision has not changed for all of ttl by its own clock; clocks of different hosts are never compared. So there
 // are two leaders at no time, unless one was stopped and goes on later: what it writes then carries a lower fence.
 func (c *Client) Lease(ctx context.Context, backup, role, instance string, ttl time.Duration) (*Lease, error) {
@@ -98,7 +111,7 @@ func (c *Client) hold(kv jetstream.KeyValue, key, me string, rev uint64, ttl tim
 	l := &Lease{c: c, kv: kv, key: key, me: me, fence: rev, rev: rev, ttl: ttl, lost: make(chan struct{}), stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
-		if !l.renew(ctx, at.Add(ttl*2/3)) {
+		if !l.renew(ctx, at.Add(patience(ttl))) {
 			close(l.lost)
 		}
 	}()
@@ -108,7 +121,7 @@ func (c *Client) hold(kv jetstream.KeyValue, key, me string, rev uint64, ttl tim
 // renew writes the key again and again. It returns false when the lease is lost, true when it was given up.
 func (l *Lease) renew(ctx context.Context, deadline time.Time) bool {
 	for {
-		if sleep(ctx, max(min(l.ttl/5, time.Until(deadline)), 0)) != nil {
+		if sleep(ctx, max(min(l.ttl/5, renewal, time.Until(deadline)), 0)) != nil {
 			return l.c.ctx.Err() == nil
 		}
 		if !time.Now().Before(deadline) {
@@ -116,7 +129,8 @@ func (l *Lease) renew(ctx context.Context, deadline time.Time) bool {
 		}
 		start := time.Now()
 		rctx, release := l.c.request(ctx) // a lost connection is noticed at once: there is time for another try
-		uctx, end := context.WithDeadline(rctx, deadline)
+		// A stream that is choosing its leader leaves a request without an answer: there has to be time for another one.
+		uctx, end := context.WithDeadline(rctx, earlier(deadline, start.Add(max(l.ttl/6, renewal))))
 		cancel := func() { end(); release() }
 		r, err := l.kv.Update(uctx, l.key, []byte(l.me), l.rev)
 		if isConflict(err) {
@@ -138,7 +152,7 @@ func (l *Lease) renew(ctx context.Context, deadline time.Time) bool {
 		}
 		cancel()
 		if err == nil {
-			l.rev, deadline = r, start.Add(l.ttl*2/3)
+			l.rev, deadline = r, start.Add(patience(l.ttl))
 		}
 	}
 }

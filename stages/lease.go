@@ -7,8 +7,9 @@ import (
 	"polarcast/pipeline"
 )
 
-// LeaseTTL is how long a stage that leads may be silent before another one takes over.
-const LeaseTTL = 10 * time.Second
+// LeaseTTL is how long a stage that leads may be silent before another one takes over. A NATS cluster that lost a server needs up to 9 seconds to
+// choose new leaders for its streams (maxElectionTimeout, nats-server, server/raft.go), and nobody can write a lease meanwhile.
+const LeaseTTL = 20 * time.Second
 
 // pollHolder is how often a waiting process looks whether the one that leads is dead.
 const pollHolder = 500 * time.Millisecond
