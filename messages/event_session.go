@@ -13,6 +13,9 @@ type Tablespace struct {
 	Location string `json:"location,omitempty"`
 	SizeKB   int64  `json:"size_kb"` // -1 when the server did not say
 	Shared   bool   `json:"shared,omitempty"`
+	// Files and Blocks are how many files and directories it has, and how many blocks of 4 MiB they take on PFS; 0 when that was not counted.
+	Files  int64 `json:"files,omitempty"`
+	Blocks int64 `json:"blocks,omitempty"`
 }
 
 // SessionStarted says that the source is in backup mode.

@@ -1,11 +1,15 @@
 package pfs
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path"
+	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -102,14 +106,17 @@ func CheckSpace(disk string, size int64, used, need Space) error {
 
 func gib(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }
 
-// DiskSize returns the bytes of a PBD, from its block device on this host. It needs the right to read the device, which clients of pfsd often
-// do not have.
+// DiskSize returns the bytes of a PBD, from its block device on this host. Clients of pfsd often may not read the device itself: then the kernel's
+// word for it is taken, which everybody may read.
 func DiskSize(disk string) (int64, error) {
 	name := "/dev/" + disk
 	if m, ok := strings.CutPrefix(disk, "mapper_"); ok {
 		name = "/dev/mapper/" + m
 	}
 	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrPermission) {
+		return sysfsSize(disk, name)
+	}
 	if err != nil {
 		return 0, fmt.Errorf("could not find the size of PFS disk %q: %w", disk, err)
 	}
@@ -119,6 +126,23 @@ func DiskSize(disk string) (int64, error) {
 		return 0, fmt.Errorf("could not find the size of PFS disk %q: %w", disk, err)
 	}
 	return size, nil
+}
+
+// sysfsSize reads the size of the block device at a path below /dev from sysfs, which has it in units of 512 bytes.
+func sysfsSize(disk, name string) (int64, error) {
+	device, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return 0, fmt.Errorf("could not find the size of PFS disk %q: %w", disk, err)
+	}
+	b, err := os.ReadFile("/sys/class/block/" + filepath.Base(device) + "/size")
+	if err != nil {
+		return 0, fmt.Errorf("could not find the size of PFS disk %q: %w", disk, err)
+	}
+	sectors, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("could not find the size of PFS disk %q: %w", disk, err)
+	}
+	return sectors * 512, nil
 }
 
 // Usage counts what is taken below dir on PFS, with dir itself, one call for each file. On the root of a disk it is all that is used of it.

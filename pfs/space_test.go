@@ -1,6 +1,7 @@
 package pfs_test
 
 import (
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +69,23 @@ func TestUsage(t *testing.T) {
 	if want := (pfs.Space{Blocks: 1, Inodes: 2, Direntries: 3}); got != want || err != nil {
 		t.Errorf("got %+v, %v, want %+v", got, err, want)
 	}
+}
+
+// TestSysfsSize: a device that may not be read is known by the kernel.
+func TestSysfsSize(t *testing.T) {
+	names, _ := filepath.Glob("/sys/class/block/*/size")
+	for _, name := range names {
+		disk := filepath.Base(filepath.Dir(name))
+		size, err := pfs.DiskSize(disk)
+		if err != nil || size == 0 {
+			continue
+		}
+		if got, err := pfs.SysfsSize(disk, "/dev/"+disk); err != nil || got != size {
+			t.Errorf("%s: %d, %v; the device has %d bytes", disk, got, err, size)
+		}
+		return
+	}
+	t.Skip("no block device can be read here")
 }
 
 func TestDiskSizeNeedsTheDevice(t *testing.T) {

@@ -106,7 +106,7 @@ func (s *Sender) parts(ctx context.Context, st pipeline.State) ([]runner, error)
 			parts = append(parts, tablespace.NewFiles(tablespace.FilesConfig{Env: s.env, Open: s.openFiles(jobs), Jobs: jobs, SpillDir: s.SpillDir,
 				Throttle: throttle.Wait}))
 		} else {
-			parts = append(parts, tablespace.New(tablespace.Config{Env: s.env, Connect: s.Source.Connect, Retries: s.Retries, RetryDelay: retryDelay,
+			parts = append(parts, tablespace.New(tablespace.Config{Env: s.env, Connect: s.Source.Connect, ConnectSQL: s.Source.ConnectSQL, Retries: s.Retries, RetryDelay: retryDelay,
 				SpillDir: s.SpillDir, Workers: s.Options.Jobs, Strict: st.Requested.Options.Tar, Throttle: throttle.Wait}))
 		}
 	}

@@ -17,6 +17,8 @@ import (
 	"polarcast/stages/work"
 )
 
+const pfsBlock = 4 << 20
+
 // listing is what a session has to read. Bundles of small files are spilled to a temporary file, so that memory does not grow with them.
 type listing struct {
 	spill *os.File
@@ -27,6 +29,8 @@ type listing struct {
 	files, bytes int64
 	space        map[uint32]int64 // bytes by tablespace, 0 is the local tree
 	shared       int64
+	sharedFiles  int64    // with directories
+	sharedBlocks int64    // of 4 MiB, PFS's unit of allocation
 	left         []string // names of pg_twophase that were left out
 }
 
@@ -56,6 +60,9 @@ func (s *session) listAll(ctx context.Context) (l *listing, err error) {
 			return nil // tablespace_map says where it leads
 		}
 		s.prior.Seen(e.Tree, e.Path)
+		if e.Tree == messages.TreeShared {
+			l.sharedFiles++
+		}
 		if e.Kind != source.File {
 			l.links = append(l.links, e)
 			return nil
@@ -91,6 +98,7 @@ func (l *listing) count(e source.Entry) {
 	l.bytes += e.Size
 	if e.Tree == messages.TreeShared {
 		l.shared += e.Size
+		l.sharedBlocks += (e.Size + pfsBlock - 1) / pfsBlock
 		return
 	}
 	l.space[spaceOf(e.Path)] += e.Size

@@ -68,7 +68,7 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 			return err
 		}
 	}
-	if s.prior, err = feed.LoadPrior(ctx, f.cfg.Client, f.cfg.Backup, n, stages.Missing(st), stages.Offers(st), f.cfg.SpillDir); err != nil {
+	if s.prior, err = feed.LoadPrior(ctx, f.cfg.Client, f.cfg.Backup, n, f.cfg.Missing(st), stages.Offers(st), f.cfg.SpillDir); err != nil {
 		return err
 	}
 	defer s.prior.Close()
@@ -169,7 +169,8 @@ func (s *session) begin(ctx context.Context, conn *pgconn.PgConn) (ev messages.S
 	}
 	ev.Tablespaces = append(ev.Tablespaces, messages.Tablespace{SizeKB: s.list.kb(0)})
 	if shared {
-		ev.Tablespaces = append(ev.Tablespaces, messages.Tablespace{SizeKB: s.list.sharedKB(), Shared: true})
+		ev.Tablespaces = append(ev.Tablespaces, messages.Tablespace{SizeKB: s.list.sharedKB(), Shared: true,
+			Files: s.list.sharedFiles, Blocks: s.list.sharedBlocks})
 	}
 	return ev, nil
 }

@@ -10,11 +10,11 @@ import (
 const sharedDirs = 24
 
 // checkSpace refuses a PFS disk that cannot hold the shared tree, before the copy. PFS cannot be asked what is free: that is computed from the
-// device's size and what is there already. The number of files is not known before they are read, so only their bytes and the least possible
-// number of blocks, inodes and names are counted. Where this process may not look at the device nothing is checked.
+// device's size and what is there already. Where the source could not count its files only their bytes and the least possible number of blocks, inodes
+// and names are looked at. Where this process may not look at the device nothing is checked.
 func (s *Stage) checkSpace(st pipeline.State, l *target.Layout) error {
 	f, dir := l.Shared()
-	if f == nil || f.Info().Kind != pfs.KindPFS || st.Targets[s.cfg.Target.Name].Opened != nil && st.Session().Started.Session > 1 {
+	if f == nil || f.Info().Kind != pfs.KindPFS || st.Targets[s.cfg.Target.Name].Opened != nil { // when it is continued, a part of it is there
 		return nil
 	}
 	disk := f.Info().Disk
@@ -23,14 +23,7 @@ func (s *Stage) checkSpace(st pipeline.State, l *target.Layout) error {
 		s.cfg.Logger.Debug("the free space of the disk is not checked", "disk", disk, "error", err)
 		return nil
 	}
-	bytes := int64(0)
-	for _, t := range st.Session().Started.Tablespaces {
-		if t.Shared {
-			bytes += max(t.SizeKB, 0) << 10
-		}
-	}
-	bytes += 2 * st.Prepared.WALSegmentSize
-	need := pfs.Space{Blocks: (bytes + pfsBlock - 1) / pfsBlock, Inodes: sharedDirs, Direntries: sharedDirs}
+	need, bytes := sharedNeed(st)
 	used, err := pfs.Usage(f, "/"+disk+"/")
 	if err != nil {
 		return err
@@ -38,6 +31,27 @@ func (s *Stage) checkSpace(st pipeline.State, l *target.Layout) error {
 	s.cfg.Logger.Info("the shared data goes to a PFS disk", "directory", dir, "bytes", bytes, "disk_bytes", size)
 	return pfs.CheckSpace(disk, size, used, need)
 }
+
+// sharedNeed is what the shared tree will take of a PFS disk, and how many bytes it has.
+func sharedNeed(st pipeline.State) (need pfs.Space, bytes int64) {
+	wal := 2 * st.Prepared.WALSegmentSize
+	for _, t := range st.Session().Started.Tablespaces {
+		if !t.Shared {
+			continue
+		}
+		size := max(t.SizeKB, 0) << 10
+		bytes += size
+		if t.Files > 0 {
+			need = need.Add(pfs.Space{Blocks: t.Blocks, Inodes: t.Files, Direntries: t.Files})
+		} else {
+			need = need.Add(pfs.Space{Blocks: (size + pfsBlock - 1) / pfsBlock, Inodes: sharedDirs, Direntries: sharedDirs})
+		}
+	}
+	return need.Add(pfs.Space{Blocks: (wal + pfsBlock - 1) / pfsBlock, Inodes: walNames, Direntries: walNames}), bytes + wal
+}
+
+// walNames is how many files WAL takes at least: two segments and the status of one.
+const walNames = 3
 
 // pfsBlock is PFS's unit of allocation in bytes.
 const pfsBlock = 4 << 20

@@ -45,7 +45,7 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 			return err
 		}
 	}
-	if prior, err = feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, stages.Missing(st), stages.Offers(st), s.cfg.SpillDir); err != nil {
+	if prior, err = feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, s.cfg.Missing(st), stages.Offers(st), s.cfg.SpillDir); err != nil {
 		return err
 	}
 	defer prior.Close()
@@ -77,6 +77,7 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	for _, t := range bb.Tablespaces {
 		started.Tablespaces = append(started.Tablespaces, messages.Tablespace{OID: t.OID, Location: t.Location, SizeKB: t.SizeKB, Shared: t.Shared})
 	}
+	s.countShared(ctx, st, started.Tablespaces)
 	if ask {
 		started.NextXID = s.startXID(ctx, bb.StartLSN)
 	}
