@@ -15,18 +15,7 @@ func TestRefusals(t *testing.T) {
 	w := newWorld(t, 2, "")
 	c := w.client()
 	other := w.path("other")
-	if err := os.MkdirAll(filepath.Join(other, "global"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(w.pg.Path("global", "pg_control"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b[0]++ // another system, if the checksum did not say that it is damaged: the directory is refused anyway
-	if err := os.WriteFile(filepath.Join(other, "global", "pg_control"), b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	testenv.Own(t, other)
+	w.otherSystem(other)
 	send := w.send("good", "--target", "a,b")
 	w.until(c, "good", "reading", reading)
 	marked := w.path("marked")
@@ -54,7 +43,7 @@ func TestRefusals(t *testing.T) {
 		{"replicas without a cluster", []string{"--replicas"}, w.sendArgs("send", "x", "--target", "a", "--replicas", "3")},
 		{"slot without its name", []string{"--create-slot"}, w.sendArgs("send", "x", "--target", "a", "-C")},
 		{"unknown target", []string{`no target "z"`, "--keep"}, in(w.path("z"), "z")},
-		{"another host's directory", []string{"exists but is not empty"}, in(other, "a")},
+		{"another system's directory", []string{"exists but is not empty", "system identifier", "and the backup is of another one"}, in(other, "a")},
 		{"another backup's directory", []string{`belongs to the unfinished backup "elsewhere"`}, in(marked, "a")},
 		{"no directory", []string{"must specify output directory"}, []string{"receive", "--backup", "good", "--target", "a"}},
 		{"no way to the primary", []string{"-R needs"}, append(in(w.path("r"), "a"), "-R")},
