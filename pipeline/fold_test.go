@@ -4,6 +4,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"polarcast/messages"
 )
@@ -117,5 +118,24 @@ func TestTerminal(t *testing.T) {
 	}
 	if err := foldAll(t, ev(messages.EventCompleted, messages.Completed{})).Terminal(); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestClocksDecideNothing(t *testing.T) {
+	right, wrong := history(), history()
+	now := time.Now()
+	for i := range right {
+		right[i].Time = now.Add(time.Duration(i) * time.Second)
+		wrong[i].Time = now.Add(time.Duration(i*7919%13-6) * time.Hour) // each host has a clock of its own
+	}
+	a, b := foldAll(t, right...), foldAll(t, wrong...)
+	for _, s := range []*State{&a, &b} {
+		s.RequestedAt, s.UpdatedAt = time.Time{}, time.Time{}
+		for i := range s.Sessions {
+			s.Sessions[i].StartedAt = time.Time{}
+		}
+	}
+	if !reflect.DeepEqual(a, b) {
+		t.Errorf("the state depends on clocks:\n%+v\n%+v", a, b)
 	}
 }
