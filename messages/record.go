@@ -52,6 +52,10 @@ const (
 
 var recordMagic = [4]byte{'P', 'C', 'C', 'K'}
 
+// FlagSplit marks the seal of a file of which several readers published ranges: its CRC is not known to any of them, and is combined from those of
+// the chunks in the index.
+const FlagSplit = 1
+
 // Record is one unit of a chunk or index message. The meaning of its fields depends on Kind; those without one are 0.
 type Record struct {
 	Kind    Kind

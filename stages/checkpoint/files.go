@@ -160,17 +160,9 @@ func passing(err error) bool {
 	return errors.As(err, &s) || errors.As(err, &no) || postgres.IsConnectionLost(err)
 }
 
-// lost notes that a session ended before all was read. The note must get out even when the stage is being stopped.
+// lost notes that a session ended before it was closed.
 func (f *Files) lost(ctx context.Context, session uint32, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	return f.cfg.AppendIf(ctx, stageName, messages.EventSessionLost, messages.SessionLost{Session: session, Error: cause.Error()},
-		func(st pipeline.State) error {
-			if cur := st.Session(); cur == nil || cur.Started.Session != session || cur.Lost != nil || cur.Stopped != nil {
-				return pipeline.ErrSkip
-			}
-			return nil
-		})
+	return f.cfg.SessionLost(ctx, stageName, session, cause, func(s pipeline.SessionState) bool { return s.Stopped != nil })
 }
 
 // started notes a new session.

@@ -2,11 +2,13 @@ package checkpoint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
+	"polarcast/pipeline"
 )
 
 // SQLSTATEs of slots (src/backend/utils/errcodes.txt).
@@ -16,17 +18,38 @@ const (
 	stateInUse   = "55006" // object_in_use
 )
 
-// createSlot makes the slot that was asked for. One that is there already is an error, unless it is the backup's own: then a process before this
-// one made it.
-func (s *Stage) createSlot(ctx context.Context, conn *postgres.Conn, r *messages.Requested) error {
+// createSlot makes the slot that was asked for. One that is there already is an error, unless this backup made it: then it is the backup's own, or the
+// event log says that a process before this one was about to make it, and that process died before it could say that it had.
+func (s *Stage) createSlot(ctx context.Context, conn *postgres.Conn, st pipeline.State) error {
+	r := st.Requested
+	before := st.SlotIntended != nil && st.SlotIntended.Slot == r.Slot
+	if !r.OwnSlot && !before {
+		if err := s.intend(ctx, r.Slot); err != nil {
+			return err
+		}
+	}
 	err := conn.CreatePhysicalSlot(ctx, r.Slot, false, true)
-	if err != nil && r.OwnSlot && postgres.SQLState(err) == stateExists {
-		return nil
+	if err != nil && postgres.SQLState(err) == stateExists {
+		if r.OwnSlot || before {
+			return nil
+		}
+		// Also when this run is being ended: the next one must not take another's slot for its own.
+		return errors.Join(err, s.intend(context.WithoutCancel(ctx), ""))
 	}
 	if err == nil && s.cfg.OnSlot != nil {
 		s.cfg.OnSlot(r.Slot, false)
 	}
 	return err
+}
+
+// intend notes which slot is about to be created.
+func (s *Stage) intend(ctx context.Context, slot string) error {
+	return s.cfg.AppendIf(ctx, stageName, messages.EventSlotIntended, messages.SlotIntended{Slot: slot}, func(st pipeline.State) error {
+		if st.Prepared != nil {
+			return errors.New("the backup was prepared by another process")
+		}
+		return st.Terminal()
+	})
 }
 
 // DropOwnSlot drops the slot of a backup that has one of its own. A slot that is gone is no error; one that is still in use is waited for, because

@@ -108,7 +108,7 @@ func (s *Stage) prepare(ctx context.Context, st pipeline.State) error {
 	}
 	r := st.Requested
 	if r.Slot != "" && r.CreateSlot && st.Slot == nil {
-		if err := s.createSlot(ctx, conn, r); err != nil {
+		if err := s.createSlot(ctx, conn, st); err != nil {
 			return err
 		}
 	}

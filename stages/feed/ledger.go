@@ -95,7 +95,7 @@ func (e *entry) seal(it *item, crc uint32, digest []byte) {
 	rec.Payload = digest
 	rec.Kind, rec.Size, rec.Offset, rec.CRC = messages.KindSeal, it.size, it.offset, crc
 	if it.file.split {
-		rec.Flags |= FlagSplit
+		rec.Flags |= messages.FlagSplit
 	}
 	e.ops = append(e.ops, op{kind: itemSeal, rec: rec})
 }

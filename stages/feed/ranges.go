@@ -7,10 +7,6 @@ import (
 	"polarcast/messages"
 )
 
-// FlagSplit marks the seal of a file whose ranges came from several feeds: its CRC is not known to any of them, and is combined from those of
-// the chunks in the index.
-const FlagSplit = 1
-
 // StartRange begins the bytes [from, to) of a file of size bytes, of which other feeds publish the rest. from is a multiple of ChunkSize.
 // EndRange must follow after exactly to-from bytes; Seal is left to whoever reads the last range.
 func (f *Feed) StartRange(meta messages.Record, size, from, to int64) error {

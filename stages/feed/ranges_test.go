@@ -110,7 +110,7 @@ func TestRangesOfOneFile(t *testing.T) {
 		}
 	}
 	chunks, seal := indexed(t, c, backup, meta.Path)
-	if seal == nil || seal.Size != size || seal.Offset != size || seal.Flags&feed.FlagSplit == 0 || seal.CRC != 0 {
+	if seal == nil || seal.Size != size || seal.Offset != size || seal.Flags&messages.FlagSplit == 0 || seal.CRC != 0 {
 		t.Fatalf("the seal is %+v", seal)
 	}
 	var crc uint32

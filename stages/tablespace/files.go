@@ -137,7 +137,7 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 	// A session that goes on where another one was lost has items of its own only for what is left: nothing is compared.
 	var prior *feed.Prior
 	if st.Session().Started.StitchedTo == 0 {
-		if prior, err = feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, stages.Missing(st), stages.Offers(st), s.cfg.SpillDir); err != nil {
+		if prior, err = feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, s.cfg.Missing(st), stages.Offers(st), s.cfg.SpillDir); err != nil {
 			return err
 		}
 		defer prior.Close()

@@ -41,7 +41,9 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		}
 	}
 	if n > 1 {
-		if err := s.drained(ctx, st); err != nil {
+		if err := s.cfg.Drained(ctx, func(t string) {
+			s.cfg.Logger.Info("waiting for a target to write what the lost session sent", "target", t)
+		}); err != nil {
 			return err
 		}
 	}

@@ -119,57 +119,9 @@ func (s *Stage) waitReady(ctx context.Context) (pipeline.State, error) {
 	})
 }
 
-// lost notes that a session ended before all was read. The note must get out even when the stage is being stopped.
+// lost notes that a session ended before all was read.
 func (s *Stage) lost(ctx context.Context, session uint32, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	return s.cfg.AppendIf(ctx, stageName, messages.EventSessionLost, messages.SessionLost{Session: session, Error: cause.Error()},
-		func(st pipeline.State) error {
-			if cur := st.Session(); cur == nil || cur.Started.Session != session || cur.Lost != nil || cur.ReadDone != nil {
-				return pipeline.ErrSkip
-			}
-			return nil
-		})
-}
-
-// drained waits until every target has written all that was published.
-func (s *Stage) drained(ctx context.Context, st pipeline.State) error {
-	said := false
-	for {
-		behind := ""
-		for name, t := range st.Targets {
-			if t.Dropped != nil || t.Failed != nil || t.Written != nil {
-				continue
-			}
-			lag, err := s.cfg.Client.TargetLag(ctx, s.cfg.Backup, name)
-			if err != nil {
-				return err
-			}
-			if lag.Pending > 0 || lag.AckPending > 0 {
-				behind = name
-				break
-			}
-		}
-		if behind == "" {
-			return nil
-		}
-		if !said {
-			s.cfg.Logger.Info("waiting for a target to write what the lost session sent", "target", behind)
-			said = true
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		var err error
-		if st, err = s.cfg.Log().State(ctx); err != nil {
-			return err
-		}
-		if err := st.Terminal(); err != nil {
-			return err
-		}
-	}
+	return s.cfg.SessionLost(ctx, stageName, session, cause, func(s pipeline.SessionState) bool { return s.ReadDone != nil })
 }
 
 // checkSame refuses a server that is not the one that the backup was begun from.
