@@ -12,6 +12,7 @@ type EventType string
 const (
 	EventRequested      EventType = "requested"
 	EventPrepared       EventType = "prepared"
+	EventSlotIntended   EventType = "slot_intended"
 	EventSlotReady      EventType = "slot_ready"
 	EventSessionStarted EventType = "session_started"
 	EventSessionLost    EventType = "session_lost"

@@ -1,5 +1,10 @@
 package messages
 
+// SlotIntended says that a slot is about to be created: when it exists later, this backup made it. An empty name takes that back.
+type SlotIntended struct {
+	Slot string `json:"slot"`
+}
+
 // SlotReady says that a slot holds the WAL; Slot is empty when none was wanted.
 type SlotReady struct {
 	Slot       string `json:"slot"`

@@ -40,6 +40,8 @@ func Fold(s State, seq uint64, ev messages.Event) (State, error) {
 		}
 	case messages.EventPrepared:
 		s.Prepared, err = decode[messages.Prepared](ev)
+	case messages.EventSlotIntended:
+		s.SlotIntended, err = decode[messages.SlotIntended](ev)
 	case messages.EventSlotReady:
 		s.Slot, err = decode[messages.SlotReady](ev)
 	case messages.EventSessionStarted, messages.EventSessionLost, messages.EventFilesSealed, messages.EventReadDone, messages.EventSessionStopped:

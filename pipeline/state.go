@@ -16,22 +16,23 @@ var (
 
 // State is the fold of a backup's events. It is never changed after it was given out.
 type State struct {
-	Backup      string
-	Seq         uint64 // position of the last event in the event stream, 0 when there is none
-	Requested   *messages.Requested
-	RequestedAt time.Time
-	Prepared    *messages.Prepared
-	Slot        *messages.SlotReady
-	Sessions    []SessionState
-	WALStarted  *messages.WALStarted
-	WALCaptured *messages.WALCaptured
-	Targets     map[string]TargetState
-	Completed   *messages.Completed
-	Failed      *messages.Failed
-	Cancelled   *messages.Cancelled
-	Limits      map[string]int64  // bytes per second by target, "" is the source
-	Fences      map[string]uint64 // the newest leader's that has written, by stage, and target where a stage has one leader for each
-	UpdatedAt   time.Time
+	Backup       string
+	Seq          uint64 // position of the last event in the event stream, 0 when there is none
+	Requested    *messages.Requested
+	RequestedAt  time.Time
+	Prepared     *messages.Prepared
+	SlotIntended *messages.SlotIntended
+	Slot         *messages.SlotReady
+	Sessions     []SessionState
+	WALStarted   *messages.WALStarted
+	WALCaptured  *messages.WALCaptured
+	Targets      map[string]TargetState
+	Completed    *messages.Completed
+	Failed       *messages.Failed
+	Cancelled    *messages.Cancelled
+	Limits       map[string]int64  // bytes per second by target, "" is the source
+	Fences       map[string]uint64 // the newest leader's that has written, by stage, and target where a stage has one leader for each
+	UpdatedAt    time.Time
 }
 
 // SessionState is one session of a backup.
