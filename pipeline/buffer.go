@@ -15,7 +15,9 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, bufferSize); retu
 func (p *Publisher) Buffer() []byte { return (*buffers.Get().(*[]byte))[:0] }
 
 // Release gives back a buffer that is not published.
-func (p *Publisher) Release(b []byte) {
+func (p *Publisher) Release(b []byte) { releaseBuffer(b) }
+
+func releaseBuffer(b []byte) {
 	if cap(b) == bufferSize {
 		b = b[:0]
 		buffers.Put(&b)

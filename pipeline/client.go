@@ -31,7 +31,10 @@ type ClientOptions struct {
 	Name string
 	// Replicas of streams, 0 means 1. Odd, at most 5, and no more than the cluster has servers.
 	Replicas int
-	Logger   *slog.Logger
+	// Beside, with Server, is how many bytes of file data may wait in this process's memory: their messages hold references. For backups of one
+	// target that is written by this process and through this client. 0 puts the data into the stream.
+	Beside int64
+	Logger *slog.Logger
 }
 
 // Client is one connection to JetStream. Any number of goroutines may use it.
@@ -40,6 +43,7 @@ type Client struct {
 	js       jetstream.JetStream
 	where    string // the server, for messages
 	server   *Server
+	beside   *beside // nil when payloads travel through the server
 	replicas int
 	log      *slog.Logger
 	guards   guards
@@ -75,6 +79,9 @@ func Connect(ctx context.Context, o ClientOptions) (*Client, error) {
 	c.guards.waiting, c.guards.refused = map[*guard]struct{}{}, map[string]error{}
 	if o.Server != nil {
 		c.where, url = "the embedded server", ""
+		if o.Beside > 0 {
+			c.beside = newBeside(o.Beside)
+		}
 	}
 	opts, err := o.natsOptions(c)
 	if err != nil {

@@ -99,6 +99,15 @@ func (k *Consumer) arrived(m *nats.Msg) {
 		k.puller.release(msg.size)
 		return
 	}
+	if isReference(msg.data) {
+		var ok bool
+		if msg.beside, msg.data, ok = k.c.beside.get(msg.data); !ok {
+			k.puller.release(msg.size)
+			_ = msg.answer(ackYes) // what is missing is found by who proves the target
+			k.c.log.Debug("the payload of a message is gone with the process that had it", "stream", k.stream, "message", msg.seq)
+			return
+		}
+	}
 	k.held[msg.seq] = msg
 	k.queue = append(k.queue, msg)
 	k.wake()

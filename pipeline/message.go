@@ -28,10 +28,25 @@ type Message struct {
 	seq   uint64
 	re    bool
 	at    time.Time // of the last sign of life
+
+	beside uint64 // the payload's number when it is kept beside the server, else 0
 }
 
-// Data is the message's payload. It must not be changed.
+// Data is the message's payload, until Applied. It must not be changed.
 func (m *Message) Data() []byte { return m.data }
+
+// Held is how many bytes the message counts for in what the consumer holds, until it is acknowledged.
+func (m *Message) Held() int { return m.size }
+
+// Applied says that the payload is where it belongs, though not durable yet: its memory is used again, while the message stays held.
+func (m *Message) Applied() {
+	if m.beside != 0 {
+		if buf := m.k.c.beside.drop(m.beside); buf != nil {
+			releaseBuffer(buf)
+		}
+	}
+	m.data = nil
+}
 
 // Seq is the message's position in the stream.
 func (m *Message) Seq() uint64 { return m.seq }
@@ -43,6 +58,9 @@ func (m *Message) Redelivered() bool { return m.re }
 func (m *Message) Ack() error {
 	if !m.release(true) {
 		return nil
+	}
+	if m.data != nil {
+		m.Applied()
 	}
 	return m.answer(ackYes)
 }

@@ -18,6 +18,16 @@ type outgoing struct {
 	buf  []byte
 	size int64
 	done func(uint64, error)
+
+	beside uint64 // the payload's number when it is kept beside the server, else 0
+}
+
+// abandon gives up a message that was not sent.
+func (m *outgoing) abandon() {
+	if m.beside != 0 {
+		m.buf = m.p.c.beside.drop(m.beside)
+	}
+	m.p.Release(m.buf)
 }
 
 func (m *outgoing) wait(f jetstream.PubAckFuture) {
@@ -112,7 +122,10 @@ func (m *outgoing) finish(seq uint64, err error) {
 	if m.done != nil {
 		m.done(seq, err)
 	}
-	if err == nil {
+	switch {
+	case m.beside != 0 && err != nil:
+		p.c.beside.drop(m.beside) // and leave it to the collector: the consumer may have it all the same
+	case err == nil:
 		p.Release(m.buf) // else a try that is still under way may read it
 	}
 	p.mu.Lock()

@@ -67,13 +67,20 @@ func (p *Publisher) Publish(ctx context.Context, subject Subject, buf []byte, do
 		return fmt.Errorf("a message of %d bytes for %s%s is larger than NATS at %s takes (%d): raise max_payload in the server's configuration",
 			len(buf), p.prefix, subject, p.c.where, limit)
 	}
-	size := int64(cap(buf))
-	if err := p.reserve(ctx, size); err != nil {
-		p.Release(buf)
+	m := &outgoing{p: p, ctx: ctx, buf: buf, size: int64(cap(buf)), done: done}
+	data := buf
+	if p.c.beside != nil && subject == SubjectData {
+		var err error
+		if m.beside, data, err = p.c.beside.put(ctx, buf); err != nil {
+			return err
+		}
+		m.buf, m.size = nil, referenceSize
+	}
+	if err := p.reserve(ctx, m.size); err != nil {
+		m.abandon()
 		return err
 	}
-	m := &outgoing{p: p, ctx: ctx, buf: buf, size: size, done: done}
-	m.msg = &nats.Msg{Subject: p.prefix + string(subject), Data: buf,
+	m.msg = &nats.Msg{Subject: p.prefix + string(subject), Data: data,
 		Header: nats.Header{jetstream.MsgIDHeader: []string{p.id + strconv.FormatUint(p.n.Add(1), 10)}}}
 	if p.gate.closed() {
 		p.gate.join()

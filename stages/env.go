@@ -18,6 +18,8 @@ type Env struct {
 	Instance string
 	// Logger receives what a person who operates the stage wants to read. Never nil; see WithDefaults.
 	Logger *slog.Logger
+	// Lost is what was published by a process that died with the bytes in its memory, and no target holds: it is published again.
+	Lost []messages.MissingRange
 }
 
 // WithDefaults fills the fields that may be left out.
@@ -29,6 +31,11 @@ func (e Env) WithDefaults() Env {
 		e.Logger = slog.New(slog.DiscardHandler)
 	}
 	return e
+}
+
+// Missing returns the ranges that are known to be lost: found by the auditors of the targets, or with the process before this one.
+func (e Env) Missing(st pipeline.State) []messages.MissingRange {
+	return append(Missing(st), e.Lost...)
 }
 
 // Log returns the event log of the backup.

@@ -184,8 +184,18 @@ func (r *backup) begin(ctx context.Context) error {
 	}
 	req := r.o.Request
 	req.Targets, req.Fingerprint = []string{targetName}, r.o.Fingerprint
+	if r.besides() {
+		req.Codec = "none" // nothing is sent anywhere
+	}
 	return r.client.CreateBackup(ctx, r.id, req, pipeline.StreamOptions{MaxBytes: chunkStreamBytes, Targets: req.Targets})
 }
+
+// besideBytes bounds the file data that waits in memory between reading and writing.
+const besideBytes = 24 << 20
+
+// besides says whether file data waits in memory, beside the embedded server. A session that goes on where another one was lost needs all that
+// was sent, so there it goes into the store.
+func (r *backup) besides() bool { return len(r.o.NATS.URLs) == 0 && !r.o.Request.Stitch }
 
 // chunkStreamBytes bounds what waits between reading and writing. It is small because the store's blocks are cached in memory, and large
 // enough to bridge a sync of the target.
@@ -226,6 +236,10 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 		if err := r.client.TakeOver(ctx, owner); err != nil {
 			return err
 		}
+		// What the process before had in memory is gone, and is published again.
+		if r.env.Lost, err = node.Lost(ctx, r.client, owner, targetName); err != nil {
+			return err
+		}
 	}
 	r.resumed = true
 	r.o.UI.Info("continuing the interrupted backup in directory \"%s\"", r.o.Target.Dir)
@@ -256,6 +270,9 @@ func (r *backup) connect(ctx context.Context) error {
 			return err
 		}
 		r.server, opts.Server = s, s
+		if r.besides() {
+			opts.Beside = besideBytes
+		}
 	}
 	opts.Name, opts.Logger = "polar_basebackup", r.o.Logger
 	c, err := pipeline.Connect(ctx, opts)

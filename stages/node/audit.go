@@ -178,9 +178,10 @@ func (a *audit) receipt(r *messages.Receipt) {
 	a.settle(r.Key, f)
 }
 
-// settle moves a file from open to done when nothing of it is missing.
+// settle moves a file from open to done when nothing of it is missing. The receipt of a later session may come before what the index says of that
+// session: then the file is not settled by what an earlier one said of it.
 func (a *audit) settle(key uint64, f *fileAudit) {
-	if f.sealed == 0 || f.applied < f.sealed || !f.cover.covers(spans{{0, f.want}}) || len(f.missing()) > 0 {
+	if f.sealed == 0 || f.applied != f.sealed || !f.cover.covers(spans{{0, f.want}}) || len(f.missing()) > 0 {
 		return
 	}
 	a.done[key] = f.sealed

@@ -147,8 +147,9 @@ func (l *loop) message(ctx context.Context, b *Batch, m *pipeline.Message) error
 		}
 		l.note(&r)
 	}
+	m.Applied()
 	b.msgs = append(b.msgs, m)
-	b.held += int64(len(m.Data()))
+	b.held += int64(m.Held())
 	return nil
 }
 
