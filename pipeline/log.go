@@ -2,14 +2,12 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"polarcast/messages"
 )
@@ -105,32 +103,14 @@ func (l *Log) now() (State, chan struct{}, error) {
 func (l *Log) last(ctx context.Context) (uint64, error) {
 	rctx, cancel := l.c.request(ctx)
 	defer cancel()
-	body, err := json.Marshal(map[string]string{"last_by_subj": l.subject})
-	if err != nil {
-		return 0, err
-	}
-	// The library asks for the stream's configuration before each look at a message; we ask often.
-	m, err := l.c.nc.RequestWithContext(rctx, "$JS.API.STREAM.MSG.GET."+eventStream, body)
-	var answer struct {
-		Error   *jetstream.APIError `json:"error"`
-		Message struct {
-			Seq uint64 `json:"seq"`
-		} `json:"message"`
-	}
-	if err == nil {
-		err = json.Unmarshal(m.Data, &answer)
-	}
-	if err == nil && answer.Error != nil {
-		switch answer.Error.ErrorCode {
-		case jetstream.JSErrCodeMessageNotFound, jetstream.JSErrCodeStreamNotFound:
-			return 0, nil
-		}
-		err = answer.Error
+	seq, err := l.c.position(rctx, eventStream, map[string]any{"last_by_subj": l.subject})
+	if isGone(err) {
+		return 0, nil
 	}
 	if err != nil {
 		return 0, cause(rctx, err)
 	}
-	return answer.Message.Seq, nil
+	return seq, nil
 }
 
 // State returns the fold of all events that were in the log when it was called. It waits while JetStream cannot be reached.

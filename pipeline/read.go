@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,7 +38,13 @@ func (c *Client) read(ctx context.Context, stream string, subjects []string, fro
 		})
 		switch {
 		case errors.Is(err, errStop):
-			return nil
+			more, err := c.more(ctx, stream, subjects, from, last)
+			if err != nil {
+				return c.streamError(stream, err)
+			}
+			if !more {
+				return nil
+			}
 		case ferr != nil:
 			return ferr
 		case ctx.Err() != nil:
@@ -45,11 +52,57 @@ func (c *Client) read(ctx context.Context, stream string, subjects []string, fro
 		case isGone(err), !isPassing(err) && !isReset(err):
 			return c.streamError(stream, err)
 		}
-		c.log.Debug("reading again", "stream", stream, "from", from, "error", err)
+		c.log.Debug("reading again", "stream", stream, "from", from, "why", err)
 		if err := sleep(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}
+}
+
+// more asks the stream's leader whether it has something between two positions. The server that reads for us may be a follower that lags behind,
+// because it was started a moment ago, and takes the end of what it has for the end of the stream.
+func (c *Client) more(ctx context.Context, stream string, subjects []string, from, last uint64) (bool, error) {
+	if from > last {
+		return false, nil
+	}
+	for _, subject := range subjects {
+		found := false
+		err := c.tryFor(ctx, outage, func(ctx context.Context) error {
+			seq, err := c.position(ctx, stream, map[string]any{"seq": from, "next_by_subj": subject})
+			found = seq != 0 && seq <= last
+			return err
+		})
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// position asks the leader of a stream for a message, and returns where it is, 0 when there is none (nats-server, JSApiMsgGetRequest). The library
+// asks for the stream's configuration before each look at a message; we ask often.
+func (c *Client) position(ctx context.Context, stream string, query map[string]any) (uint64, error) {
+	body, err := json.Marshal(query)
+	if err != nil {
+		return 0, err
+	}
+	m, err := c.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, body)
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Seq uint64 `json:"seq"`
+		} `json:"message"`
+	}
+	if err == nil {
+		err = json.Unmarshal(m.Data, &answer)
+	}
+	if err == nil && answer.Error != nil {
+		if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return 0, nil
+		}
+		err = answer.Error
+	}
+	return answer.Message.Seq, err
 }
 
 // isReset recognises the errors of a reader that has to be made anew.

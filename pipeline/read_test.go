@@ -74,3 +74,33 @@ func TestIndexIsReadInOrderFromAnywhere(t *testing.T) {
 		t.Errorf("no such backup: %v", err)
 	}
 }
+
+func TestTheLeaderIsAskedWhetherThatWasAll(t *testing.T) {
+	c := newClient(t)
+	ctx := testContext(t)
+	createBackup(t, c, "b", StreamOptions{Targets: []string{"a"}})
+	p := c.IndexPublisher("b")
+	for _, s := range []Subject{SubjectParts, SubjectReceipts("a"), SubjectParts, SubjectReceipts("other")} {
+		if err := p.Publish(ctx, s, []byte("x"), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, p)
+	subject := func(s Subject) string { return indexPrefix + "b." + string(s) }
+	for _, x := range []struct {
+		of         []string
+		from, last uint64
+		want       bool
+	}{
+		{[]string{subject(SubjectParts)}, 1, 4, true},
+		{[]string{subject(SubjectReceipts("a")), subject(SubjectParts)}, 3, 4, true},
+		{[]string{subject(SubjectReceipts("a")), subject(SubjectParts)}, 4, 4, false}, // what is left is another target's
+		{[]string{subject(SubjectParts)}, 2, 2, false},                                // what came later is not asked for
+		{[]string{subject(SubjectReceipts("nobody"))}, 1, 4, false},
+		{[]string{subject(SubjectParts)}, 5, 4, false},
+	} {
+		if got, err := c.more(ctx, indexStream+"b", x.of, x.from, x.last); got != x.want || err != nil {
+			t.Errorf("%v from %d to %d: %v, %v", x.of, x.from, x.last, got, err)
+		}
+	}
+}
