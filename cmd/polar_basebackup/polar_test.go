@@ -76,6 +76,8 @@ func TestPolar(t *testing.T) {
 				{"to PFS", polardouble.Options{PFS: true}, polarToPFS},
 				{"killed while writing to PFS", polardouble.Options{PFS: true}, polarKilled},
 				{"started on PFS", polardouble.Options{PFS: true}, polarStart},
+				{"start fails on PFS", polardouble.Options{PFS: true}, polarStartFails},
+				{"tablespaces, cut", polardouble.Options{Faults: polardouble.Faults{CutAfter: 24 << 20}}, polarTablespacesFail},
 				{"read through PFS", polardouble.Options{PFS: true}, polarFromPFS},
 				{"archives", polardouble.Options{}, polarArchives},
 				{"one archive", polardouble.Options{PFS: true}, polarOneArchive},

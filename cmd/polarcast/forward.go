@@ -42,6 +42,7 @@ var backupOptions = []forwarded{
 	{"no-verify-checksums", "", "", "do not verify checksums", false},
 	{"source", "", "auto|stream|files", "read one stream of the server, or its files", false},
 	{"read", "", "path|pfs|sql", "way of reading files (implies --source=files)", false},
+	{"local", "", "full|config|none", "PolarDB: how much of the local tree is sent: all (default), what a node cannot do without, nothing", false},
 	{"codec", "", "lz4|zstd|none", "compress on the way from source to target (default lz4)", false},
 	{"stitch", "", "", "after a lost session go on without reading again (implies --source=files)", false},
 	{"delta", "", "", "wait for what the targets hold already, and send only what one of them lacks", false},
@@ -77,6 +78,11 @@ var outputOptions = []forwarded{
 	{"pfsd-lib", "", "FILE", "libpfsd to load (default: look in the usual places)", false},
 	{"force-mount", "", "", "mount the disk although it is not known to be unused", false},
 	{"delta", "", "", "bring an old copy in the directory up to date (with \"polarcast send --delta\")", false},
+}
+
+// storageOptions are of a process that only writes.
+var storageOptions = []forwarded{
+	{"node", "", "KIND", "what \"stage node\" makes of the target: a replica gets no shared data", false},
 }
 
 // nodeOptions say what a target becomes.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -33,6 +34,8 @@ func receiverCommand(name, short, long string, stages []string) *command {
 		groups := [][]forwarded{outputOptions}
 		if makesNode {
 			groups = append(groups, nodeOptions, connectionOptions)
+		} else {
+			groups = append(groups, storageOptions)
 		}
 		parse := forward(fs, groups...)
 		return func(ctx context.Context, a *app, _ []string) error {
@@ -86,6 +89,9 @@ func receiver(r *polarcast.Receiver, a *app, fs *pflag.FlagSet, o *basebackup.Op
 	r.Settings.OnDiff = func(diff string) { a.logger.Info("changed the configuration:\n" + strings.TrimSuffix(diff, "\n")) }
 	kind := r.Settings.Kind
 	r.Target.NoShared = kind == node.Replica
+	if !slices.Contains(r.Stages, polarcast.StageNode) {
+		return nil
+	}
 	if !o.WriteRecoveryConf && kind != node.Replica && kind != node.Standby {
 		return nil
 	}

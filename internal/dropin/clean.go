@@ -54,6 +54,12 @@ func (r *backup) clean(opened *messages.TargetOpened) error {
 			return err
 		}
 	}
+	if r.o.Target.SharedFS == nil {
+		// The disk was given back for the start of a node, which has failed.
+		if err := r.attach(context.Background()); err != nil {
+			return fmt.Errorf("the interrupted backup is not removed: %w", err)
+		}
+	}
 	r.close()
 	r.client, r.server = nil, nil
 	dir := r.o.Target.Dir

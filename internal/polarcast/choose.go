@@ -51,6 +51,8 @@ func (s *Sender) streamOnly() string {
 		return "--source=stream"
 	case s.Tar:
 		return "--tar"
+	case o.LocalIs != "full":
+		return "--local=" + o.LocalIs
 	case o.WALMethod == "fetch":
 		return "--wal-method=fetch"
 	case o.Source == "auto" && !s.has(StageTablespace):

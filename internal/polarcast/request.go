@@ -23,6 +23,9 @@ func Request(o *basebackup.Options, targets []string, command string) messages.R
 		Options: messages.BackupOptions{Checkpoint: checkpoint, MaxRate: o.MaxRate, Manifest: o.Manifest(), ManifestChecksums: o.ManifestChecksums,
 			VerifyChecksums: !o.NoVerifyChecksums, EstimateSize: true},
 	}
+	if o.LocalIs != "full" {
+		r.Options.Local = o.LocalIs
+	}
 	if o.NoManifest {
 		r.Options.ManifestChecksums = ""
 	}
@@ -35,7 +38,7 @@ func fingerprint(r messages.Requested) string {
 	targets := slices.Clone(r.Targets)
 	slices.Sort(targets)
 	b, err := json.Marshal([]any{1, r.Label, r.Source, r.Read, targets, r.Options.Manifest, strings.ToLower(r.Options.ManifestChecksums),
-		r.Options.VerifyChecksums, r.WALMethod, r.Slot, r.NoSlot, r.Stitch, r.Delta})
+		r.Options.VerifyChecksums, r.WALMethod, r.Slot, r.NoSlot, r.Stitch, r.Options.Local, r.Delta})
 	if err != nil {
 		b = []byte(r.Label) // strings and booleans always can be marshalled
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -155,6 +156,14 @@ func (l *Layout) wants() []want {
 	for _, loc := range l.spaces {
 		if !strings.HasPrefix(loc, l.cfg.Dir+"/pg_tblspc/") && (l.sharedDir == "" || !strings.HasPrefix(loc, l.sharedDir+"/")) {
 			ws = append(ws, want{l.local, loc})
+		}
+	}
+	if l.sharedDir != "" {
+		// PolarDB 15 names no locations before it sends its links, whose directories are made empty.
+		for _, m := range l.cfg.Tablespaces {
+			if d := path.Clean(m.New); !slices.ContainsFunc(ws, func(w want) bool { return w.dir == d }) {
+				ws = append(ws, want{l.local, d})
+			}
 		}
 	}
 	slices.SortFunc(ws[1:], func(a, b want) int { return strings.Compare(a.dir, b.dir) })
