@@ -28,8 +28,13 @@ func begun(p *testenv.Process) { p.WaitOutput("write-ahead log start point") }
 // fails waits for the end of a run that has to fail, and returns what it wrote to standard error.
 func fails(t testing.TB, p *testenv.Process, want ...string) string {
 	t.Helper()
-	if code := p.Wait(generous); code != 1 {
-		t.Fatalf("exit status %d, want 1\n%s", code, p.Stderr())
+	return failsWith(t, p, 1, want...)
+}
+
+func failsWith(t testing.TB, p *testenv.Process, status int, want ...string) string {
+	t.Helper()
+	if code := p.Wait(generous); code != status {
+		t.Fatalf("exit status %d, want %d\n%s", code, status, p.Stderr())
 	}
 	p.NoSurvivors()
 	for _, w := range want {

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"polarcast/internal/cli/basebackup"
 	"polarcast/internal/dropin"
@@ -37,12 +39,17 @@ func run(o *basebackup.Options) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	sig := make(chan os.Signal, 2)
-	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // nohup
+			signal.Notify(sig, s)
+		}
+	}
+	var first atomic.Int32
 	go func() {
-		<-sig
+		s := (<-sig).(syscall.Signal)
+		first.Store(int32(s))
 		cancel(errInterrupted)
-		<-sig // a second one ends the program at once: the next run cleans up
-		os.Exit(130)
+		die((<-sig).(syscall.Signal)) // a second one ends the program at once: the next run cleans up
 	}()
 	opts, err := options(o, ui)
 	if err == nil {
@@ -51,8 +58,19 @@ func run(o *basebackup.Options) int {
 	if told := new(dropin.Told); err != nil && !errors.As(err, told) {
 		ui.Failed(err)
 	}
+	if s := syscall.Signal(first.Load()); s != 0 && err != nil {
+		die(s)
+	}
 	if err != nil {
 		return 1
 	}
 	return 0
+}
+
+// die ends the process by a signal, as the original ends: a shell sees 128 and its number, and a script that it runs in is interrupted too.
+func die(s syscall.Signal) {
+	signal.Reset(s)
+	_ = syscall.Kill(os.Getpid(), s)
+	time.Sleep(time.Second) // it comes before
+	os.Exit(128 + int(s))
 }

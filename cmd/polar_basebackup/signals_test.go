@@ -7,7 +7,7 @@ import (
 	"polarcast/testenv"
 )
 
-// Signals: the run ends, and says what to do.
+// Signals: the run cleans up, says what to do, and ends by the signal, as the original does: that is what a shell looks at.
 func TestSignals(t *testing.T) {
 	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
@@ -17,7 +17,7 @@ func TestSignals(t *testing.T) {
 		p := start(t, s, slow(dir)...)
 		begun(p)
 		p.Signal(sig)
-		fails(t, p, "interrupted", "run the same command again to continue it")
+		failsWith(t, p, 128+int(sig), "interrupted", "run the same command again to continue it")
 		s.NoBackupLeft()
 		must(t, s, stream("-v", "-D", dir)...)
 		check(t, s, dir)
@@ -29,21 +29,21 @@ func TestSignals(t *testing.T) {
 	p := start(t, s, stream("-h", "127.0.0.1", "-p", portOf(px), "-D", dir)...)
 	s.Eventually("it has connected", func() (bool, error) { return px.Accepted() > 0, nil })
 	p.Signal(syscall.SIGINT)
-	fails(t, p, "interrupted")
+	failsWith(t, p, 128+int(syscall.SIGINT), "interrupted")
 	untouched(t, dir, false)
 	px.Close()
 
 	p = start(t, s, slow(dir, "--no-resume")...)
 	begun(p)
 	p.Signal(syscall.SIGTERM)
-	fails(t, p, "interrupted", "removing data directory \""+dir+"\"")
+	failsWith(t, p, 128+int(syscall.SIGTERM), "interrupted", "removing data directory \""+dir+"\"")
 	untouched(t, dir, false)
 	s.NoBackupLeft()
 
 	p = start(t, s, slow(dir, "-Ft")...) // archives cannot be continued: they are removed
 	begun(p)
 	p.Signal(syscall.SIGTERM)
-	fails(t, p, "interrupted", "removing data directory \""+dir+"\"")
+	failsWith(t, p, 128+int(syscall.SIGTERM), "interrupted", "removing data directory \""+dir+"\"")
 	untouched(t, dir, false)
 	s.NoBackupLeft()
 }

@@ -155,8 +155,13 @@ func Identify(ctx context.Context, conn *postgres.Conn) (messages.Prepared, erro
 	return p, nil
 }
 
-// identifyPolar returns nil for PostgreSQL, which does not know the settings.
+// identifyPolar returns nil for PostgreSQL, which does not know the settings. Asking it leaves an error in its log, and the replication protocol has no
+// other way: those that are surely no PolarDB are not asked. The versions of PolarDB are plain numbers, and there was none of 12 and 13.
 func identifyPolar(ctx context.Context, conn *postgres.Conn) *messages.Polar {
+	v := conn.ServerVersionString()
+	if major := conn.ServerVersion() / 10000; major == 12 || major == 13 || strings.Contains(v, "(Debian ") || strings.Contains(v, "(Ubuntu ") {
+		return nil
+	}
 	mode, err := conn.Show(ctx, "polar_enable_shared_storage_mode")
 	if err != nil {
 		return nil

@@ -75,6 +75,9 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	if err != nil {
 		return err
 	}
+	if bb.Polar && st.Prepared.Polar == nil {
+		return fmt.Errorf("the server calls itself PostgreSQL %s, but sends a backup of PolarDB: this version of it is not known", conn.ServerVersionString())
+	}
 	started := messages.SessionStarted{Session: n, Source: "stream", StartLSN: messages.LSN(bb.StartLSN), Timeline: bb.StartTimeline}
 	for _, t := range bb.Tablespaces {
 		started.Tablespaces = append(started.Tablespaces, messages.Tablespace{OID: t.OID, Location: t.Location, SizeKB: t.SizeKB, Shared: t.Shared})

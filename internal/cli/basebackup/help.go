@@ -90,7 +90,8 @@ Options for reading and resuming:
                          way of reading files (implies --source=files)
       --jobs=NUM         read files with so many workers
       --codec=lz4|zstd|none
-                         compress on the way from source to target (default lz4)
+                         compress on the way through --nats or with --stitch
+                         (default lz4)
       --resume           continue an interrupted backup (default)
       --no-resume        clean up after errors, and always start anew
       --stitch           after a lost session go on without reading again
