@@ -98,6 +98,15 @@ func TestMountLeavesAPlaceForTheDatabase(t *testing.T) {
 	wantMountError(t, options(d, "disk1"), "6 clients", "7")
 }
 
+// The client that pfsd cannot serve blocks it: the mount ends after its time, and says what to do.
+func TestMountOfOneClientTooMany(t *testing.T) {
+	d := newDouble(t, "disk1")
+	d.Faults("clients=0")
+	o := options(d, "disk1")
+	o.Timeout = 40 * time.Millisecond
+	wantMountError(t, o, "did not answer", "more than 7 clients", "restart it")
+}
+
 func TestHostIDOfAnotherClient(t *testing.T) {
 	d := newDouble(t, "disk1")
 	dir := filepath.Join(d.RunDir, "disk1")

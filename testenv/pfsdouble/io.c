@@ -136,10 +136,7 @@ API ssize_t pfsd_pwrite(int fd, const void *buf, size_t len, off_t off)
     } else {
         bool append = f->flags & O_APPEND;
         if (enter("pwrite") == 0) {
-            if (append && fault_on("estale_append"))
-                errno = ESTALE;
-            else
-                n = write_at(f, buf, len, at);
+            n = write_at(f, buf, len, at);
         }
         if (n < 0)
             ERR("pwrite fd %d error: %s", fd & ~FD_BIT, strerror(errno));
