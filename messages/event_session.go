@@ -36,6 +36,9 @@ type SessionStarted struct {
 	NextXID uint64 `json:"next_xid,omitempty"`
 	// StitchedTo is the session whose start point this one goes on with, 0 for an ordinary one.
 	StitchedTo uint32 `json:"stitched_to,omitempty"`
+	// ChunkSeq is the last message of the chunk stream before this session, 0 when there was no session before. What a reader of an earlier session publishes
+	// behind it came too late, as from a process that was stopped for a while, and is not written.
+	ChunkSeq uint64 `json:"chunk_seq,omitempty"`
 }
 
 // SessionLost says that backup mode ended before all was read.

@@ -191,11 +191,22 @@ func (r *rig) reader(jobs int, throttle func(context.Context, int) error) func()
 }
 
 func (r *rig) writers() {
-	st := storage.Config{Env: r.fresh(), Target: target.Config{Name: "main", Format: target.Plain, Dir: r.dir, Tablespaces: r.spaces}, Sync: storage.SyncNone}
+	r.storage()
+	r.walAndNode()
+}
+
+func (r *rig) walAndNode() {
+	st := storage.Config{Env: r.fresh(), Target: r.target(), Sync: storage.SyncNone}
 	r.run("wal", wal.New(wal.Config{Env: r.fresh(), Connect: r.replication, StatusInterval: time.Second}).Run)
-	r.run("storage", storage.New(st).Run)
-	st.Env = r.fresh()
 	r.run("node", node.New(node.Config{Env: st.Env, Storage: st}).Run)
+}
+
+func (r *rig) storage() func() {
+	return r.run("storage", storage.New(storage.Config{Env: r.fresh(), Target: r.target(), Sync: storage.SyncNone}).Run)
+}
+
+func (r *rig) target() target.Config {
+	return target.Config{Name: "main", Format: target.Plain, Dir: r.dir, Tablespaces: r.spaces}
 }
 
 // wait waits until the event log says something.

@@ -14,11 +14,11 @@ const kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE appli
 
 var bigTables = []string{"big", "big1", "big2", "big3"}
 
-// busy makes a server with about 50 MB in it (a soak run: 80), and a load.
+// busy makes a server with about 45 MB in it (a soak run: 80), and a load.
 func busy(t *testing.T, major int) (*testenv.Server, *testenv.Load) {
-	srv := testenv.Start(t, major, testenv.Options{Checksums: true})
+	srv := testenv.Start(t, major, testenv.Options{Checksums: true, Conf: "max_prepared_transactions = 300\n"})
 	srv.LoadTPCB(1, 20000)
-	rows := 40000
+	rows := 30000
 	if testenv.Soak() {
 		rows = 100000
 	}

@@ -38,6 +38,7 @@ type session struct {
 	// base is the session that this one goes on with, nil when it is on its own; delivered are the files that need not be read again.
 	base      *pipeline.SessionState
 	delivered map[uint64]int64
+	fence     uint64 // the last message of the chunk stream before this session
 }
 
 // first is the session with whose start point a server begins to replay.
@@ -67,6 +68,11 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		}); err != nil {
 			return err
 		}
+		info, err := f.cfg.Client.ChunkStream(ctx, f.cfg.Backup)
+		if err != nil {
+			return err
+		}
+		s.fence = info.LastSeq
 	}
 	if s.prior, err = feed.LoadPrior(ctx, f.cfg.Client, f.cfg.Backup, n, f.cfg.Missing(st), stages.Offers(st), f.cfg.SpillDir); err != nil {
 		return err
@@ -145,7 +151,7 @@ func (s *session) begin(ctx context.Context, conn *pgconn.PgConn) (ev messages.S
 		return ev, err
 	}
 	ev = messages.SessionStarted{Session: s.n, Source: "files", StartLSN: messages.LSN(s.mode.Start), Timeline: s.mode.Timeline,
-		Redo: messages.LSN(s.mode.Redo), CheckpointLSN: messages.LSN(s.mode.Checkpoint), NextXID: s.mode.NextXID}
+		Redo: messages.LSN(s.mode.Redo), CheckpointLSN: messages.LSN(s.mode.Checkpoint), NextXID: s.mode.NextXID, ChunkSeq: s.fence}
 	if s.base != nil && s.mode.Timeline != s.base.Started.Timeline {
 		return ev, errSession{errStitch{"the source was promoted while the new session began"}}
 	}

@@ -108,7 +108,13 @@ func (s *session) mayStitch(ctx context.Context, a messages.SessionStarted) erro
 	if t := s.f.tail; t == nil || t.base.Session != a.Session {
 		s.f.startTail(s.st, a)
 	}
-	return s.f.tail.caughtUp(ctx, now)
+	if err := s.f.tail.caughtUp(ctx, now); err != nil {
+		return err
+	}
+	if over, err := s.f.tail.ended(); over {
+		return errStitch{fmt.Sprintf("the WAL since the first session began could not be read: %v", err)}
+	}
+	return nil
 }
 
 // flushed asks how far the WAL is durable.

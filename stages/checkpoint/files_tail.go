@@ -100,6 +100,13 @@ func (t *walTail) caughtUp(ctx context.Context, lsn postgres.LSN) error {
 	return t.wait(ctx, func() bool { return t.over || t.read >= lsn-lsn%walPage })
 }
 
+// ended reports whether reading has come to an end, which it does before finish only when the WAL cannot be read.
+func (t *walTail) ended() (over bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.over, t.err
+}
+
 // finish ends the window and returns why it forbids to stitch, "" when it does not.
 func (t *walTail) finish(ctx context.Context, end postgres.LSN) (reason string, err error) {
 	t.set(func() { t.end, t.flushed = end, max(t.flushed, end) })

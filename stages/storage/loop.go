@@ -24,7 +24,8 @@ type loop struct {
 	cons   *pipeline.Consumer
 	index  *pipeline.Publisher
 
-	session uint32 // the last one that was seen: the layout knows its tablespaces
+	session uint32  // the last one that was seen: the layout knows its tablespaces
+	fences  []fence // where sessions began in the chunk stream, as far as they are known
 
 	in      chan *pipeline.Message
 	commits chan *Batch
@@ -142,6 +143,9 @@ func (l *loop) message(ctx context.Context, b *Batch, m *pipeline.Message) error
 				return err
 			}
 		}
+		if l.late(&r, m.Seq()) {
+			continue
+		}
 		if err := l.sink.Apply(b, &r); err != nil {
 			return err
 		}
@@ -164,6 +168,7 @@ func (l *loop) newSession(ctx context.Context, n uint32) error {
 		return errWritten
 	}
 	added := false
+	l.learn(st)
 	for _, s := range st.Sessions {
 		if s.Started.Session > l.session && l.layout.AddSpaces(s.Started.Tablespaces) {
 			added = true

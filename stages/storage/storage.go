@@ -117,6 +117,7 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 	defer cons.Close()
 	s.cfg.Logger.Debug("writing", "target", s.cfg.Target.Name, "directory", layout.Dir())
 	l := newLoop(s, layout, sink, cons)
+	l.learn(st)
 	s.loop.Store(l)
 	return l.run(ctx)
 }
