@@ -47,7 +47,7 @@ func (s *sharer) join(ctx context.Context, backup, instance string) (leave func(
 	sum := sha256.Sum256([]byte(instance)) // the name of a host may hold what a key must not
 	prefix := backup + "." + s.consumer + "."
 	me := prefix + hex.EncodeToString(sum[:8])
-	w, err := s.enter(ctx, prefix, me, instance)
+	w, rev, err := s.enter(ctx, prefix, me, instance)
 	if err != nil {
 		s.c.log.Debug("what dead processes hold comes late", "consumer", s.consumer, "error", err)
 		cancel()
@@ -66,19 +66,20 @@ func (s *sharer) join(ctx context.Context, backup, instance string) (leave func(
 		<-done
 		ctx, cancel := context.WithTimeout(s.c.ctx, 2*time.Second)
 		defer cancel()
-		_ = s.kv.Delete(ctx, me) // one that stays is that of a dead process for the next one
+		// One that stays is that of a dead process for the next one. When the backup was removed meanwhile, nothing is written.
+		_ = s.kv.Delete(ctx, me, jetstream.LastRevision(rev))
 	}
 }
 
 // enter adds this process to the list, and has delivered again what the dead ones on it held.
-func (s *sharer) enter(ctx context.Context, prefix, me, instance string) (w jetstream.KeyWatcher, err error) {
+func (s *sharer) enter(ctx context.Context, prefix, me, instance string) (w jetstream.KeyWatcher, rev uint64, err error) {
 	if s.kv, err = s.c.leases(ctx); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	rctx, end := s.c.request(ctx)
 	defer end()
 	if w, err = s.kv.Watch(ctx, prefix+"*"); err != nil {
-		return nil, cause(rctx, err)
+		return nil, 0, cause(rctx, err)
 	}
 	for all := false; !all; {
 		select {
@@ -87,17 +88,17 @@ func (s *sharer) enter(ctx context.Context, prefix, me, instance string) (w jets
 				s.note(e)
 			}
 		case <-rctx.Done():
-			return nil, errors.Join(context.Cause(rctx), w.Stop())
+			return nil, 0, errors.Join(context.Cause(rctx), w.Stop())
 		}
 	}
 	if err := s.bury(ctx); err != nil {
 		s.c.log.Debug("what dead processes hold comes late", "consumer", s.consumer, "error", err)
 	}
-	_, err = s.kv.Put(rctx, me, []byte(instance))
+	rev, err = s.kv.Put(rctx, me, []byte(instance))
 	if err != nil {
-		return nil, errors.Join(cause(rctx, err), w.Stop())
+		return nil, 0, errors.Join(cause(rctx, err), w.Stop())
 	}
-	return w, nil
+	return w, rev, nil
 }
 
 func (s *sharer) note(e jetstream.KeyValueEntry) {

@@ -140,6 +140,24 @@ func TestAConsumerThatWasLeftImpatientIsMended(t *testing.T) {
 	}
 }
 
+func TestNothingIsWrittenOfABackupThatWasRemoved(t *testing.T) {
+	c := newClient(t)
+	ctx := testContext(t)
+	createBackup(t, c, "b", StreamOptions{Targets: []string{"a"}})
+	leave := c.ShareTarget(ctx, "b", "a", "me", func(string) bool { return false })
+	if err := c.RemoveBackup(ctx, "b"); err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	s, err := c.js.Stream(ctx, "KV_"+leaseBucket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := s.CachedInfo().State.Msgs; n != 0 {
+		t.Errorf("%d messages are left", n)
+	}
+}
+
 func TestTakingOverWhenTargetsOrStreamsAreGone(t *testing.T) {
 	c := newClient(t)
 	ctx := testContext(t)
