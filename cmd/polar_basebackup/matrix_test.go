@@ -12,6 +12,7 @@ import (
 // Every major: a backup under load becomes a standby that catches up, and an independent primary; that one from a plain copy with fetched WAL or from
 // archives with streamed WAL, in turn, in a soak run from both.
 func TestEveryMajor(t *testing.T) {
+	t.Parallel()
 	testenv.EachMajor(t, func(t *testing.T, major int) {
 		s := testenv.Start(t, major, testenv.Options{Checksums: true})
 		s.LoadTPCB(4, 5000)

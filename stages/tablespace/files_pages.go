@@ -47,6 +47,21 @@ const (
 	maxNamedPage = 100
 )
 
+// verify appends the bad pages of b to bad. Where replay repairs nothing, a page whose first half is still zeros while the rest is written already is bad too:
+// elsewhere such a page passes as one that was never initialized.
+func (r *pageRules) verify(bad []postgres.PageFailure, b []byte, first uint32) []postgres.PageFailure {
+	bad = postgres.VerifyPages(bad, b, r.size, first, r.start)
+	if r.start != noImages {
+		return bad
+	}
+	for block := first; len(b) >= r.size; block, b = block+1, b[r.size:] {
+		if page := b[:r.size]; postgres.PageIsNew(page) && len(bytes.TrimLeft(page, "\x00")) > 0 {
+			bad = append(bad, postgres.PageFailure{Block: block})
+		}
+	}
+	return bad
+}
+
 // pageCheck checks the pages of what a worker reads.
 type pageCheck struct {
 	s       *Files
@@ -75,7 +90,7 @@ func (c *pageCheck) check(ctx context.Context, h source.Handle, f work.File, b [
 	}
 	size := int64(c.p.size)
 	first := segment*c.p.segmentBlocks + uint32(off/size)
-	c.bad = postgres.VerifyPages(c.bad[:0], b, c.p.size, first, c.p.start)
+	c.bad = c.p.verify(c.bad[:0], b, first)
 	var damaged []uint32
 	for _, p := range c.bad {
 		at := int64(p.Block-first) * size
@@ -117,7 +132,7 @@ func (c *pageCheck) again(ctx context.Context, h source.Handle, page []byte, off
 			changed = true
 			copy(page, c.page)
 		}
-		if len(postgres.VerifyPages(nil, page, c.p.size, block, c.p.start)) == 0 {
+		if len(c.p.verify(nil, page, block)) == 0 {
 			return true, nil
 		}
 	}
