@@ -4,9 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"polarcast/testenv"
+	"polarcast/testenv/pfsdouble"
 )
 
 // refused runs, and fails the test unless there is one error that says what is wanted, and nothing was made.
@@ -36,6 +38,12 @@ func polarRefusals(p polar) {
 	p.refused("host id out of range", "1..254", "--polardata=/nvme2n1/d", "--polar_disk_name=nvme2n1", "--polar_host_id=255")
 	p.refused("no such library", "/nowhere/lib.so", "--polardata=/nvme2n1/d", "--polar_disk_name=nvme2n1", "--polar_host_id=3", "--pfsd-lib=/nowhere/lib.so")
 	p.refused("no pfsd", "pfsd does not run", "--polardata=/nvme9n1/d", "--polar_disk_name=nvme9n1", "--polar_host_id=3", "--pfsd-lib="+disk.Library)
+	at := []string{"--polardata=/nvme2n1/d", "--polar_disk_name=nvme2n1", "--pfsd-lib=" + disk.Library}
+	p.refused("host id above the disk's", "higher than the disk was formatted for", append(at, "--polar_host_id=31")...)
+	p.usedHostID(disk, append(at, "--polar_host_id=3")...)
+	disk.Faults("meta_version=3")
+	p.refused("library of another version", "meta version 3", append(at, "--polar_host_id=3")...)
+	disk.Faults("")
 	p.refused("waldir", "--waldir", "--waldir="+newDir(p))
 	p.refused("replica without a host id", "--polar_host_id", "--node=replica")
 	p.refused("replica with the primary's host id", "the server's own", "--node=replica", "--polar_host_id=1")
@@ -62,6 +70,30 @@ func polarRefusals(p polar) {
 	if entries, _ := os.ReadDir(disk.Dir("nvme2n1")); len(entries) != 1 && len(entries) != 3 { // with PFS's own two files
 		p.Errorf("the disk holds %v", entries)
 	}
+}
+
+// usedHostID: another client of pfsd, which lives, has the host id.
+func (p polar) usedHostID(disk *pfsdouble.Double, args ...string) {
+	p.Helper()
+	dir := filepath.Join(disk.RunDir, "nvme2n1")
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		p.Fatal(err)
+	}
+	name := filepath.Join(dir, "1.pid")
+	f, err := os.Create(name)
+	if err != nil {
+		p.Fatal(err)
+	}
+	defer os.Remove(name)
+	defer f.Close()
+	if _, err := f.WriteString("3 19\n"); err != nil {
+		p.Fatal(err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		p.Fatal(err)
+	}
+	testenv.Own(p, disk.RunDir)
+	p.refused("host id in use", "host id 3 is in use", args...)
 }
 
 func polarNotShared(p polar) {
