@@ -13,6 +13,9 @@ import (
 // ErrFenced says that another process leads.
 var ErrFenced = errors.New("another process has taken over")
 
+// ErrSilent says that a lease ran out because JetStream gave no answer. Another process may lead, or none.
+var ErrSilent = errors.New("NATS did not answer for so long that another process may have taken over")
+
 // renewal is how often a lease is written.
 const renewal = 2 * time.Second
 
@@ -36,6 +39,7 @@ type Lease struct {
 	rev   uint64
 	ttl   time.Duration
 	lost  chan struct{}
+	why   error // after lost
 	stop  context.CancelFunc
 	done  chan struct{}
 	once  sync.Once
@@ -111,50 +115,65 @@ func (c *Client) hold(kv jetstream.KeyValue, key, me string, rev uint64, ttl tim
 	l := &Lease{c: c, kv: kv, key: key, me: me, fence: rev, rev: rev, ttl: ttl, lost: make(chan struct{}), stop: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
-		if !l.renew(ctx, at.Add(patience(ttl))) {
+		if l.why = l.renew(ctx, at.Add(patience(ttl))); l.why != nil {
 			close(l.lost)
 		}
 	}()
 	return l
 }
 
-// renew writes the key again and again. It returns false when the lease is lost, true when it was given up.
-func (l *Lease) renew(ctx context.Context, deadline time.Time) bool {
+// renew writes the key again and again. It returns why the lease was lost, nil when it was given up.
+func (l *Lease) renew(ctx context.Context, deadline time.Time) error {
 	for {
 		if sleep(ctx, max(min(l.ttl/5, renewal, time.Until(deadline)), 0)) != nil {
-			return l.c.ctx.Err() == nil
+			if l.c.ctx.Err() != nil {
+				return ErrSilent
+			}
+			return nil
 		}
-		if !time.Now().Before(deadline) {
-			return false
-		}
+		// A process that was stopped has let the time pass without asking: nobody may have taken over all the same, and the answer to one more try tells.
 		start := time.Now()
-		rctx, release := l.c.request(ctx) // a lost connection is noticed at once: there is time for another try
-		// A stream that is choosing its leader leaves a request without an answer: there has to be time for another one.
-		uctx, end := context.WithDeadline(rctx, earlier(deadline, start.Add(max(l.ttl/6, renewal))))
-		cancel := func() { end(); release() }
-		r, err := l.kv.Update(uctx, l.key, []byte(l.me), l.rev)
-		if isConflict(err) {
-			// Either somebody took over, or an update of ours got through although its answer did not.
-			var e jetstream.KeyValueEntry
-			if e, err = l.kv.Get(uctx, l.key); err == nil {
-				if string(e.Value()) != l.me {
-					cancel()
-					return false
-				}
-				l.rev = e.Revision()
-				cancel()
-				continue // and update at once what we know now
-			}
-			if errors.Is(err, jetstream.ErrKeyNotFound) {
-				cancel()
-				return false // the backup was removed
-			}
-		}
-		cancel()
-		if err == nil {
-			l.rev, deadline = r, start.Add(patience(l.ttl))
+		last := !start.Before(deadline)
+		err := l.update(ctx, deadline, last)
+		switch {
+		case errors.Is(err, ErrFenced):
+			return err
+		case err == nil:
+			deadline = start.Add(patience(l.ttl))
+		case last:
+			return ErrSilent
 		}
 	}
+}
+
+// update writes the key once. It is ErrFenced when that is somebody else's by now.
+func (l *Lease) update(ctx context.Context, deadline time.Time, last bool) error {
+	start := time.Now()
+	// A stream that is choosing its leader leaves a request without an answer: there has to be time for another one.
+	end := earlier(deadline, start.Add(max(l.ttl/6, renewal)))
+	if last {
+		end = start.Add(min(l.ttl/6, renewal))
+	}
+	rctx, release := l.c.request(ctx) // a lost connection is noticed at once: there is time for another try
+	defer release()
+	uctx, cancel := context.WithDeadline(rctx, end)
+	defer cancel()
+	r, err := l.kv.Update(uctx, l.key, []byte(l.me), l.rev)
+	if isConflict(err) {
+		// Either somebody took over, or an update of ours got through although its answer did not.
+		var e jetstream.KeyValueEntry
+		e, err = l.kv.Get(uctx, l.key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) || err == nil && string(e.Value()) != l.me {
+			return ErrFenced // not found: the backup was removed
+		}
+		if err == nil {
+			r, err = l.kv.Update(uctx, l.key, []byte(l.me), e.Revision())
+		}
+	}
+	if err == nil {
+		l.rev = r
+	}
+	return err
 }
 
 // Lost is closed when another instance leads, or may do so soon.
@@ -176,13 +195,13 @@ func (l *Lease) Release() {
 
 type fenceKey struct{}
 
-// Context returns a context that ends with ErrFenced when the lease is lost. Events that are appended with it carry the lease's fence.
+// Context returns a context that ends with ErrFenced or ErrSilent when the lease is lost. Events that are appended with it carry the lease's fence.
 func (l *Lease) Context(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(context.WithValue(ctx, fenceKey{}, l.fence))
 	go func() {
 		select {
 		case <-l.lost:
-			cancel(fmt.Errorf("lease %s: %w", l.key, ErrFenced))
+			cancel(fmt.Errorf("lease %s: %w", l.key, l.why))
 		case <-ctx.Done():
 		}
 	}()

@@ -59,7 +59,7 @@ func TestLeaseOfADeadHolderIsTakenOver(t *testing.T) {
 	a.nc.Close()                       // like kill -9, or a cut link
 	second := lease(t, b, "b", 500*time.Millisecond)
 	<-ctx.Done()
-	if !errors.Is(context.Cause(ctx), ErrFenced) {
+	if !errors.Is(context.Cause(ctx), ErrSilent) {
 		t.Errorf("the holder's context ended with %v", context.Cause(ctx))
 	}
 	bctx, done := second.Context(testContext(t))
@@ -88,6 +88,29 @@ func TestLeaseThatSomebodyTookIsLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-l.Lost()
+}
+
+func TestAProcessThatWasStoppedKeepsALeaseThatNobodyTook(t *testing.T) {
+	c := newClient(t)
+	l := lease(t, c, "a", 2*time.Second)
+	l.stop()
+	<-l.done
+	before := l.rev
+	ctx, cancel := context.WithTimeout(testContext(t), time.Second)
+	defer cancel()
+	if err := l.renew(ctx, time.Now().Add(-time.Minute)); err != nil || l.rev == before {
+		t.Errorf("%v, revision %d after %d", err, l.rev, before)
+	}
+	kv, err := c.leases(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(testContext(t), "b.wal", []byte("thief")); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.renew(testContext(t), time.Now().Add(-time.Minute)); !errors.Is(err, ErrFenced) {
+		t.Errorf("somebody took it: %v", err)
+	}
 }
 
 func TestProgressIsSeen(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"polarcast/pipeline"
+	"polarcast/stages"
 	"polarcast/testenv"
 )
 
@@ -76,6 +77,22 @@ func TestACutLinkToTheServerOrToNATS(t *testing.T) {
 	for round := range rounds(3) {
 		w.outageRound(c, round, rng, want, ways[round%len(ways)])
 	}
+	w.pg.NoBackupLeft()
+}
+
+func TestAnOutageOfNATSThatIsLongerThanALease(t *testing.T) {
+	t.Parallel()
+	n := testenv.StartNATS(t, testenv.NATSOptions{})
+	w := newWorld(t, 4, n.URL())
+	want := w.pg.TableChecksums("postgres")
+	c := w.client()
+	send, receive := w.send("out", "--target", "a", "-r", "2M"), w.receive("out", "a")
+	w.until(c, "out", "a is written", func(st pipeline.State) bool { return st.Targets["a"].Opened != nil })
+	n.Kill()
+	time.Sleep(stages.LeaseTTL + 2*time.Second)
+	n.Start()
+	w.done(send, receive)
+	w.same("out", "a", want)
 	w.pg.NoBackupLeft()
 }
 

@@ -85,8 +85,11 @@ func (r *Receiver) check() error {
 	return nil
 }
 
-// run runs the stages until they have done their part.
-func (r *Receiver) run(ctx context.Context) error {
+// run runs the stages until they have done their part. After an outage of NATS they are begun again, as if the process had been: others may have
+// taken over meanwhile.
+func (r *Receiver) run(ctx context.Context) error { return again(ctx, r.env, r.runOnce) }
+
+func (r *Receiver) runOnce(ctx context.Context) error {
 	st := storage.Config{Env: r.env, Target: r.Target, Sync: r.Sync, Mount: r.Mount, Throttle: stages.NewThrottle(ctx, r.env, r.Target.Name).Wait}
 	if r.Tar != nil {
 		st.NewSink = func(l *target.Layout) (storage.Sink, error) {

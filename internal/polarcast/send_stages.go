@@ -25,8 +25,11 @@ type runner interface {
 // errDone ends a group whose work is done.
 var errDone = errors.New("done")
 
-// run runs the stages until they have done their part.
-func (s *Sender) run(ctx context.Context) error {
+// run runs the stages until they have done their part. After an outage of NATS they are begun again, as if the process had been: others may have
+// taken over meanwhile.
+func (s *Sender) run(ctx context.Context) error { return again(ctx, s.env, s.runOnce) }
+
+func (s *Sender) runOnce(ctx context.Context) error {
 	st, err := s.env.Log().Wait(ctx, func(st pipeline.State) (bool, error) { return st.Requested != nil, st.Terminal() })
 	if err != nil {
 		return err

@@ -2,8 +2,10 @@ package polarcast
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"polarcast/pipeline"
 	"polarcast/stages"
 )
 
@@ -28,6 +30,24 @@ func waitForBackup(ctx context.Context, env stages.Env) error {
 		case <-time.After(pollBackup):
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+	}
+}
+
+// again runs fn, and once more each time that a lease ran out because NATS could not be reached.
+func again(ctx context.Context, env stages.Env, fn func(context.Context) error) error {
+	for {
+		err := fn(ctx)
+		if !errors.Is(err, pipeline.ErrSilent) || ctx.Err() != nil {
+			return err
+		}
+		env.Logger.Warn("waiting for NATS, then going on: " + err.Error())
+		for !env.Client.Connected() {
+			select {
+			case <-time.After(pollBackup):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
 	}
 }
