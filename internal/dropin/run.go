@@ -105,6 +105,9 @@ func (r *backup) identify(ctx context.Context) error {
 	if r.o.Settings.Kind == node.Replica {
 		return nil
 	}
+	if err := r.checkSlot(ctx, conn); err != nil {
+		return err
+	}
 	return r.chooseSource(ctx)
 }
 
