@@ -85,7 +85,7 @@ func (c *Client) ensureConsumer(ctx context.Context, stream string, cfg jetstrea
 
 // RemoveTarget removes the consumer of a target: chunks are not kept for it any more.
 func (c *Client) RemoveTarget(ctx context.Context, id, target string) error {
-	err := c.try(ctx, func(ctx context.Context) error { return c.js.DeleteConsumer(ctx, chunkStream+id, consumerName(target)) })
+	err := c.tryFor(ctx, outage, func(ctx context.Context) error { return c.js.DeleteConsumer(ctx, chunkStream+id, consumerName(target)) })
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !isGone(err) {
 		return fmt.Errorf("consumer of target %q of backup %q at %s: %w", target, id, c.where, err)
 	}
@@ -95,7 +95,7 @@ func (c *Client) RemoveTarget(ctx context.Context, id, target string) error {
 // DropStreams removes the streams of a backup. Its event log stays.
 func (c *Client) DropStreams(ctx context.Context, id string) error {
 	for _, s := range []string{chunkStream, indexStream, workStream} {
-		err := c.try(ctx, func(ctx context.Context) error { return c.js.DeleteStream(ctx, s+id) })
+		err := c.tryFor(ctx, outage, func(ctx context.Context) error { return c.js.DeleteStream(ctx, s+id) })
 		if err != nil && !isGone(err) {
 			return c.streamError(s+id, err)
 		}

@@ -51,7 +51,7 @@ func (c *Client) Consumer(ctx context.Context, backup, target string, o Consumer
 }
 
 func (c *Client) consume(ctx context.Context, stream, name, what string, o ConsumerOptions) (*Consumer, error) {
-	if err := c.try(ctx, func(ctx context.Context) error {
+	if err := c.tryFor(ctx, outage, func(ctx context.Context) error {
 		cons, err := c.js.Consumer(ctx, stream, name)
 		if err != nil {
 			return err
@@ -192,7 +192,7 @@ func (k *Consumer) Flush(ctx context.Context) error {
 		return nil
 	}
 	// A second acknowledgement of the same message does nothing, but is answered, and JetStream takes them in order.
-	err := k.c.try(ctx, func(ctx context.Context) error {
+	err := k.c.tryFor(ctx, outage, func(ctx context.Context) error {
 		_, err := k.c.nc.RequestWithContext(ctx, last, ackYes)
 		return err
 	})
