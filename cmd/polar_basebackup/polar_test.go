@@ -69,31 +69,32 @@ func TestPolar(t *testing.T) {
 			s.Exec("CREATE ROLE backer LOGIN REPLICATION")
 			for _, c := range []struct {
 				name string
+				only int // the major of an ordinary run, where both do the same or one has it; 0: both
 				opts polardouble.Options
 				run  func(polar)
 			}{
-				{"streamed WAL, default directory", polardouble.Options{}, polarDefault},
-				{"fetched WAL, --polardata, -R", polardouble.Options{PFS: true}, polarFetched},
-				{"to PFS", polardouble.Options{PFS: true}, polarToPFS},
-				{"killed while writing to PFS", polardouble.Options{PFS: true}, polarKilled},
-				{"started on PFS", polardouble.Options{PFS: true}, polarStart},
-				{"start fails on PFS", polardouble.Options{PFS: true}, polarStartFails},
-				{"tablespaces, cut", polardouble.Options{Faults: polardouble.Faults{CutAfter: 24 << 20}}, polarTablespacesFail},
-				{"read through PFS", polardouble.Options{PFS: true}, polarFromPFS},
-				{"a member is missing", polardouble.Options{Faults: polardouble.Faults{LoseMember: "pg_xact/0000"}}, polarIncomplete},
-				{"a torn archive", polardouble.Options{Faults: polardouble.Faults{Tear: true}}, polarIncomplete},
-				{"archives", polardouble.Options{}, polarArchives},
-				{"one archive", polardouble.Options{PFS: true}, polarOneArchive},
-				{"replica over SQL", polardouble.Options{}, polarReplica},
-				{"replica over the base backup protocol", polardouble.Options{}, polarReplicaByBackup},
-				{"shared tree and configuration", polardouble.Options{}, polarConfig},
-				{"shared tree only", polardouble.Options{}, polarSharedOnly},
-				{"refusals", polardouble.Options{}, polarRefusals},
-				{"user tablespaces", polardouble.Options{}, polarTablespaces},
-				{"not in shared-storage mode", polardouble.Options{NotShared: true}, polarNotShared},
+				{"streamed WAL, default directory", 0, polardouble.Options{}, polarDefault},
+				{"fetched WAL, --polardata, -R", 0, polardouble.Options{PFS: true}, polarFetched},
+				{"to PFS", 0, polardouble.Options{PFS: true}, polarToPFS},
+				{"killed while writing to PFS", 0, polardouble.Options{PFS: true}, polarKilled},
+				{"started on PFS", 15, polardouble.Options{PFS: true}, polarStart},
+				{"start fails on PFS", 11, polardouble.Options{PFS: true}, polarStartFails},
+				{"tablespaces, cut", 15, polardouble.Options{Faults: polardouble.Faults{CutAfter: 24 << 20}}, polarTablespacesFail},
+				{"read through PFS", 15, polardouble.Options{PFS: true}, polarFromPFS},
+				{"a member is missing", 15, polardouble.Options{Faults: polardouble.Faults{LoseMember: "pg_xact/0000"}}, polarIncomplete},
+				{"a torn archive", 11, polardouble.Options{Faults: polardouble.Faults{Tear: true}}, polarIncomplete},
+				{"archives", 0, polardouble.Options{}, polarArchives},
+				{"one archive", 11, polardouble.Options{PFS: true}, polarOneArchive},
+				{"replica over SQL", 0, polardouble.Options{}, polarReplica},
+				{"replica over the base backup protocol", 0, polardouble.Options{}, polarReplicaByBackup},
+				{"shared tree and configuration", 0, polardouble.Options{}, polarConfig},
+				{"shared tree only", 11, polardouble.Options{}, polarSharedOnly},
+				{"refusals", 15, polardouble.Options{}, polarRefusals},
+				{"user tablespaces", 0, polardouble.Options{}, polarTablespaces},
+				{"not in shared-storage mode", 15, polardouble.Options{NotShared: true}, polarNotShared},
 			} {
-				if c.name == "a member is missing" && major == 11 {
-					continue // it has no manifest: nothing says what there should be
+				if c.only != 0 && c.only != major && !(testenv.Soak() && c.name != "a member is missing") { // 11 has no manifest that would tell
+					continue
 				}
 				t.Run(c.name, func(t *testing.T) { c.run(polar{t, s, polardouble.Start(t, s, c.opts)}) })
 			}
