@@ -64,16 +64,20 @@ class Process:
 
     def end(self, sig=signal.SIGTERM):
         if not self.over():
-            self.p.send_signal(sig)
-            self.p.send_signal(signal.SIGCONT)
+            self.signal(sig)
+            self.signal(signal.SIGCONT)
             while not self.over():
                 time.sleep(0.02)
+
+    def signal(self, sig):
+        """Popen.send_signal would wait for the process, and its usage would be lost."""
+        os.kill(self.p.pid, sig)
 
 
 def wait(ps, each=lambda t: None):
     """Waits until all have ended well; returns the seconds."""
     begin = time.monotonic()
-    while not all([p.over() for p in ps]):
+    while not all([p.over() for p in ps]) and not any(p.code not in (None, 0, -signal.SIGKILL) for p in ps):
         each(time.monotonic() - begin)
         time.sleep(0.02)
     for p in ps:
@@ -282,10 +286,10 @@ def memory():
         def each(t):
             if not state and t > 1.5:
                 state.append(t)
-                c.ps[1].p.send_signal(signal.SIGSTOP)
+                c.ps[1].signal(signal.SIGSTOP)
             elif len(state) == 1 and t > state[0] + STOP:
                 state.append(t)
-                c.ps[1].p.send_signal(signal.SIGCONT)
+                c.ps[1].signal(signal.SIGCONT)
 
         t = c.run(each)
         c.finish()
@@ -305,6 +309,8 @@ def main():
         primary()
         {"link": fanout, "local": fanout, "kill": kill, "memory": memory}[WHAT]()
     finally:
+        for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            signal.signal(s, signal.SIG_IGN)
         for p in started:
             p.end(signal.SIGKILL)
         subprocess.run(command("source", [PGBIN + "/pg_ctl", "-D", DIR + "/primary", "-m", "immediate", "-w", "stop"]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
