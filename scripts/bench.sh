@@ -96,7 +96,7 @@ if [ "$mb" -gt 0 ]; then
 fi
 n=${BENCH_FILES:-0}
 if [ "$n" -gt 0 ]; then
-	"${as[@]}" "$pgbin/psql" -X -q -h "$dir" -U postgres -d postgres -c 'DROP TABLE IF EXISTS pgbench_accounts' -c CHECKPOINT >/dev/null
+	"${as[@]}" "$pgbin/psql" -X -q -h "$dir" -U postgres -d postgres -c 'SET client_min_messages = warning' -c 'DROP TABLE IF EXISTS pgbench_accounts' -c CHECKPOINT >/dev/null
 	# Not among the relations: what has no checksums of pages must not look like one.
 	"${as[@]}" python3 - "$dir/primary/small" "$n" <<'PY'
 import os, sys
