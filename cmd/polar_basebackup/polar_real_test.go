@@ -39,7 +39,7 @@ func TestRealPolar(t *testing.T) {
 			args = append(stream(args...), "--polardata", filepath.Join(top, "shared"))
 		}
 		t.Cleanup(func() {
-			testenv.Run(t, testenv.ProcessOptions{}, ctl, "-D", dir, "-m", "immediate", "-w", "stop")
+			testenv.Run(t, testenv.ProcessOptions{}, ctl, "-D", dir, "-m", "immediate", "-W", "stop") // PolarDB 11 may take minutes
 			psql(primary, "SELECT pg_drop_replication_slot('"+slot+"')")
 		})
 		c := testenv.Run(t, testenv.ProcessOptions{Env: []string{"POLARCAST_PG_CTL=" + ctl}}, testenv.Binary(t, "polar_basebackup"), args...)
