@@ -18,7 +18,7 @@ func TestFilesLostBytes(t *testing.T) {
 		if testenv.Soak() {
 			rows = 400000
 		}
-		srv.Exec(fmt.Sprintf("CREATE TABLE t AS SELECT g AS a, md5(g::text) || md5((g+1)::text) AS b FROM generate_series(1, %d) g", rows), "CREATE INDEX ON t (a)", "CHECKPOINT")
+		srv.Exec(fmt.Sprintf("CREATE TABLE t AS SELECT g AS a, md5(g::text) || md5((g+1)::text) AS b FROM generate_series(1, %d) g", rows), "CREATE INDEX ON t (a)", "VACUUM FREEZE t", "CHECKPOINT")
 		srv.LoadTPCB(1, 1000)
 		load := srv.StartTPCB(1) // without any WAL there is nothing that tells that the server was not set back
 		defer load.Stop()
