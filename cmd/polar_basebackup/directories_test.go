@@ -102,7 +102,7 @@ func TestForeignDirectories(t *testing.T) {
 		p := start(t, s, stream("--no-resume", "-v", "-r", "1M", "-D", dir, "--waldir", wal, "-T", space+"="+to)...)
 		begun(p)
 		p.Signal(15)
-		fails(t, p, "interrupted", "removing data directory")
+		failsWith(t, p, 143, "interrupted", "removing data directory")
 		untouched(t, dir, false)
 		untouched(t, wal, false)
 		untouched(t, to, to == found)
@@ -110,7 +110,7 @@ func TestForeignDirectories(t *testing.T) {
 	p := start(t, s, stream("--no-resume", "-n", "-v", "-r", "1M", "-D", dir, "--waldir", wal, "-T", space+"="+made)...)
 	begun(p)
 	p.Signal(15)
-	fails(t, p, "interrupted", "not removed at user's request")
+	failsWith(t, p, 143, "interrupted", "not removed at user's request")
 	if _, err := os.Stat(dir); err != nil {
 		t.Error(err)
 	}

@@ -22,7 +22,8 @@ func TestThreeTargetsFromOneRead(t *testing.T) {
 	_, down := w.link.Bytes()
 	read := st.Session().ReadDone.Bytes + st.WALCaptured.Bytes
 	t.Logf("%d bytes read, %d came from the server", read, down)
-	if down > read+read/10 {
+	const segment = 16 << 20 // the server fills the last segment with zeros, and sends them until it is told to stop
+	if down > read+read/10+segment {
 		t.Errorf("%d bytes came from the server for %d bytes of data: it was read more than once", down, read)
 	}
 	for _, target := range []string{"a", "b", "c"} {

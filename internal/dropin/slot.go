@@ -19,7 +19,8 @@ func (r *backup) checkSlot(ctx context.Context, conn *postgres.Conn) error {
 		return err
 	}
 	if !slot.Exists {
-		return fmt.Errorf("replication slot \"%s\" does not exist: create it first, or add --create-slot", q.Slot)
+		// The original's words, which scripts look for.
+		return fmt.Errorf("could not send replication command \"START_REPLICATION\": ERROR:  replication slot \"%s\" does not exist", q.Slot)
 	}
 	return nil
 }

@@ -142,7 +142,6 @@ func TestWALStreamDeadline(t *testing.T) {
 			<-step
 			server.Write([]byte{b})
 		}
-		close(step)
 	}()
 	ws, err := c.StartReplication(context.Background(), "", 7, 1)
 	if err != nil {
@@ -156,8 +155,7 @@ func TestWALStreamDeadline(t *testing.T) {
 			timeouts++
 			select {
 			case step <- true:
-			case <-time.After(10 * time.Second):
-				t.Fatal("server does not go on")
+			default: // the byte before is still to be read
 			}
 			continue
 		}
