@@ -12,6 +12,7 @@ import (
 // TestFilesLostBytes counts what is read and sent after a session was lost at 50 % and at 90 %: by comparing and by stitching, which must not be more than a
 // start from nothing, and for stitching about what was left. The table is printed; a soak run takes a larger server.
 func TestFilesLostBytes(t *testing.T) {
+	t.Parallel()
 	testenv.SomeMajors(t, []int{14}, func(t *testing.T, major int) {
 		srv := testenv.Start(t, major, testenv.Options{Checksums: true})
 		rows := 150000

@@ -10,6 +10,7 @@ import (
 
 // TestFilesDamagedPage changes a byte of a page on disk: the backup is complete, and says which page is damaged.
 func TestFilesDamagedPage(t *testing.T) {
+	t.Parallel()
 	for read, majors := range map[string][]int{source.ReadPath: {14}, source.ReadSQL: {18}} {
 		t.Run(read, func(t *testing.T) {
 			testenv.SomeMajors(t, majors, func(t *testing.T, major int) {

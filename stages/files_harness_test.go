@@ -196,9 +196,17 @@ func (r *rig) writers() {
 }
 
 func (r *rig) walAndNode() {
+	r.wal()
+	r.node()
+}
+
+func (r *rig) node() {
 	st := storage.Config{Env: r.fresh(), Target: r.target(), Sync: storage.SyncNone}
-	r.run("wal", wal.New(wal.Config{Env: r.fresh(), Connect: r.replication, StatusInterval: time.Second}).Run)
 	r.run("node", node.New(node.Config{Env: st.Env, Storage: st}).Run)
+}
+
+func (r *rig) wal() func() {
+	return r.run("wal", wal.New(wal.Config{Env: r.fresh(), Connect: r.replication, StatusInterval: time.Second}).Run)
 }
 
 func (r *rig) storage() func() {

@@ -15,6 +15,7 @@ import (
 // TestFilesLateReader publishes what a reader of the first session would that was stopped until a second one had begun to publish: it is not written, by the
 // storage that saw the second session begin, and by one that is started after it.
 func TestFilesLateReader(t *testing.T) {
+	t.Parallel()
 	for name, fresh := range map[string]bool{"same storage": false, "storage started again": true} {
 		t.Run(name, func(t *testing.T) {
 			testenv.SomeMajors(t, []int{15}, func(t *testing.T, major int) { lateReader(t, major, fresh) })

@@ -31,6 +31,7 @@ func busy(t *testing.T, major int) (*testenv.Server, *testenv.Load) {
 
 // TestFilesReaderKilled kills a reader in the middle of an item: another one goes on, and what JetStream had confirmed is not read again.
 func TestFilesReaderKilled(t *testing.T) {
+	t.Parallel()
 	testenv.SomeMajors(t, []int{17}, func(t *testing.T, major int) {
 		srv, load := busy(t, major)
 		r := newRig(t, srv, rigOptions{read: source.ReadPath})
@@ -64,6 +65,7 @@ func TestFilesReaderKilled(t *testing.T) {
 
 // TestFilesSessionLost terminates the session that holds backup mode: a new one compares, and sends only what differs.
 func TestFilesSessionLost(t *testing.T) {
+	t.Parallel()
 	for read, majors := range map[string][]int{source.ReadPath: {16}, source.ReadSQL: {11}} {
 		t.Run(read, func(t *testing.T) {
 			testenv.SomeMajors(t, majors, func(t *testing.T, major int) {
@@ -105,6 +107,7 @@ func TestFilesSessionLost(t *testing.T) {
 
 // TestFilesCheckpointKilled kills the stage that holds backup mode.
 func TestFilesCheckpointKilled(t *testing.T) {
+	t.Parallel()
 	testenv.SomeMajors(t, []int{13}, func(t *testing.T, major int) {
 		srv, load := busy(t, major)
 		r := newRig(t, srv, rigOptions{read: source.ReadPath})

@@ -13,6 +13,7 @@ import (
 // TestFilesPagesUnderHardLoad takes one backup after the other of files whose pages are written all the time: the server has hardly any buffers, many clients, and makes one
 // checkpoint after the other. No page may be called damaged, in backups by path and by SQL.
 func TestFilesPagesUnderHardLoad(t *testing.T) {
+	t.Parallel()
 	rounds, lasts := 2, 8*time.Second
 	if testenv.Soak() {
 		rounds, lasts = 15, 5*time.Minute

@@ -41,6 +41,7 @@ func grants(t *testing.T, major int) (all []string) {
 
 // TestFilesPermissions takes a backup by SQL with a role that has what docs/permissions.md says, and nothing else.
 func TestFilesPermissions(t *testing.T) {
+	t.Parallel()
 	testenv.SomeMajors(t, []int{11, 14, 15}, func(t *testing.T, major int) {
 		srv := testenv.Start(t, major, testenv.Options{Checksums: true})
 		srv.Exec("CREATE TABLE t AS SELECT g FROM generate_series(1, 1000) g")

@@ -93,6 +93,7 @@ func checksumsOff(s *stitched) {
 
 // TestFilesStitchRefused does things during the backup after which sessions must not be joined: the backup says why, compares instead, and is right.
 func TestFilesStitchRefused(t *testing.T) {
+	t.Parallel()
 	for name, c := range refusals {
 		t.Run(name, func(t *testing.T) {
 			testenv.SomeMajors(t, c.majors, func(t *testing.T, major int) {

@@ -10,6 +10,7 @@ import (
 
 // TestFilesSplit copies a file that several readers share, one of which is killed in the middle of its range.
 func TestFilesSplit(t *testing.T) {
+	t.Parallel()
 	for read, majors := range map[string][]int{source.ReadPath: nil, source.ReadSQL: {12}} {
 		t.Run(read, func(t *testing.T) {
 			testenv.SomeMajors(t, majors, func(t *testing.T, major int) {

@@ -94,6 +94,7 @@ var stitchMajors = map[string][]int{"terminated": {18}, "fast": {15}, "immediate
 // the source: one that replays the backup's own WAL only, and one that follows the source. All pages that changed since the beginning are
 // delivered torn. The naive way, which gives the node the last session's label, must fail the same comparison.
 func TestFilesStitched(t *testing.T) {
+	t.Parallel()
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			testenv.SomeMajors(t, stitchMajors[name], func(t *testing.T, major int) { stitch(t, major, lose) })

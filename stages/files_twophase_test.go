@@ -16,6 +16,7 @@ import (
 // TestTwoPhase prepares a transaction after the start of a backup, behind ordinary ones, and has its file on disk before it is copied: the node has the
 // prepared transaction all the same. Servers of 17 and 18 lose it when the file is in the copy.
 func TestTwoPhase(t *testing.T) {
+	t.Parallel()
 	for kind, majors := range map[string][]int{"files": {13, 18}, "stream": {17}} {
 		t.Run(kind, func(t *testing.T) {
 			testenv.SomeMajors(t, majors, func(t *testing.T, major int) { twoPhase(t, major, kind) })

@@ -45,14 +45,18 @@ func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.Stat
 	size := st.Prepared.WALSegmentSize
 	start := postgres.LSN(cur.StartLSN) - postgres.LSN(uint64(cur.StartLSN)%uint64(size))
 	resumed := false
+	var known again
 	// After all WAL was captured there is a further session only because parts were lost: its WAL is captured anew.
 	if st.WALStarted != nil && st.WALStarted.Timeline == cur.Timeline && st.WALCaptured == nil {
-		last, err := s.lastDurable(ctx, size, cur.Timeline)
+		last, sum, err := s.lastDurable(ctx, size, cur.Timeline)
 		if err != nil {
 			return err
 		}
 		if last >= start {
 			start, resumed = last, true
+			if last > sum.start && last <= sum.start+postgres.LSN(size) {
+				known.crc, known.known = sum.upTo(last)
+			}
 		}
 	}
 	fd, err := feed.New(s.ctx, feed.Config{Client: s.cfg.Client, Backup: s.cfg.Backup, Session: cur.Session, Subject: pipeline.SubjectWAL,
@@ -60,7 +64,7 @@ func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.Stat
 	if err != nil {
 		return err
 	}
-	w := &writer{feed: fd, pos: start, base: start, tli: cur.Timeline, size: size}
+	w := &writer{feed: fd, pos: start, base: start, tli: cur.Timeline, size: size, resumed: resumed, again: known}
 	if cur.Timeline > 1 && !resumed {
 		if err := w.history(ctx, conn); err != nil {
 			fd.Abort(err)
@@ -77,9 +81,10 @@ func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.Stat
 	return nil
 }
 
-// lastDurable returns the end of the WAL that the index speaks of, 0 when there is none.
-func (s *Stage) lastDurable(ctx context.Context, size int64, tli uint32) (postgres.LSN, error) {
+// lastDurable returns the end of the WAL that the index speaks of, 0 when there is none, and what it says of the segment there.
+func (s *Stage) lastDurable(ctx context.Context, size int64, tli uint32) (postgres.LSN, segmentSum, error) {
 	var last postgres.LSN
+	var sum segmentSum
 	var chunks []messages.PartChunk
 	err := s.cfg.Client.Index(ctx, s.cfg.Backup, 0, false, nil, func(_ uint64, _ pipeline.Subject, data []byte) error {
 		rd := messages.NewReader(data)
@@ -103,10 +108,11 @@ func (s *Stage) lastDurable(ctx context.Context, size int64, tli uint32) (postgr
 			}
 			end := seg + postgres.LSN(r.Offset)
 			for _, c := range chunks {
+				sum.add(end, c, size)
 				end += postgres.LSN(c.Len)
 			}
 			last = max(last, end)
 		}
 	})
-	return last, err
+	return last, sum, err
 }

@@ -44,7 +44,12 @@ func (s *Stage) capture(ctx context.Context, st pipeline.State) error {
 			return lostIfNetwork(err)
 		}
 	}
-	stream, err := conn.StartReplication(ctx, s.slot, s.w.pos, s.w.tli)
+	// A standby's own position may be behind for a while after its restart, a primary's never. What it was asked for before the session began says nothing
+	// of a segment of which nothing was captured yet.
+	if !st.Prepared.InRecovery && s.w.captured() && sys.XLogPos < s.w.pos && sys.Timeline == s.w.tli {
+		return setBack(s.w.pos)
+	}
+	stream, err := conn.StartReplication(ctx, s.slot, s.w.again.from(s.w.pos, s.w.size), s.w.tli)
 	if err != nil {
 		return s.streamError(err)
 	}
@@ -88,7 +93,7 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 			return context.Cause(ctx)
 		default:
 		}
-		if endLSN != 0 && s.w.pos >= endLSN {
+		if endLSN != 0 && s.w.pos >= endLSN && !s.w.again.comparing {
 			if err := s.finish(ctx, endLSN); err != nil {
 				return err
 			}
@@ -128,6 +133,9 @@ func (s *Stage) streamError(err error) error {
 	var eot *postgres.EndOfTimeline
 	if errors.As(err, &eot) {
 		return fmt.Errorf("the server went on to timeline %d at %s while the backup was running (it was promoted, or follows a promoted one): the backup cannot be used, start it again", eot.NextTLI, eot.SwitchPoint)
+	}
+	if postgres.IsWALRemoved(err) && s.w.again.removed(s.w.pos, s.w.size) {
+		return errLost{err}
 	}
 	if postgres.IsWALRemoved(err) {
 		return fmt.Errorf("the server no longer has the WAL from %s on that this backup needs: use a replication slot (--slot), or raise wal_keep_size, and start again: %w", s.w.pos, err)

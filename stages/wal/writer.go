@@ -19,7 +19,12 @@ type writer struct {
 	extra    int64 // bytes that went through the feed before base: history files
 	segments int64
 	open     bool
+	resumed  bool // WAL before base was captured by another process
+	again    again
 }
+
+// captured reports whether there is any WAL before pos.
+func (w *writer) captured() bool { return w.resumed || w.pos > w.base }
 
 // durable is the position up to which JetStream holds all WAL.
 func (w *writer) durable() postgres.LSN {
@@ -32,6 +37,13 @@ func (w *writer) durable() postgres.LSN {
 
 // write adds the WAL at start, which must be where the last one ended.
 func (w *writer) write(start postgres.LSN, p []byte) error {
+	if w.again.comparing {
+		n, err := w.again.compare(start, p, w.pos)
+		if err != nil || n == len(p) {
+			return err
+		}
+		start, p = start+postgres.LSN(n), p[n:]
+	}
 	if start != w.pos {
 		return fmt.Errorf("got WAL data at %s, expected %s", start, w.pos)
 	}
@@ -51,6 +63,7 @@ func (w *writer) write(start postgres.LSN, p []byte) error {
 		if err := w.feed.Write(p[:n]); err != nil {
 			return err
 		}
+		w.again.wrote(off, p[:n])
 		w.pos += postgres.LSN(n)
 		p = p[n:]
 		if off+n == w.size {
