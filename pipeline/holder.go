@@ -14,14 +14,16 @@ func (c *Client) LeaseHolder(ctx context.Context, backup, role string) (instance
 	if err != nil {
 		return "", 0, err
 	}
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	e, err := kv.Get(rctx, backup+"."+role)
+	var e jetstream.KeyValueEntry
+	err = c.tryFor(ctx, outage, func(ctx context.Context) (err error) {
+		e, err = kv.Get(ctx, backup+"."+role)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return "", 0, nil
 	}
 	if err != nil {
-		return "", 0, fmt.Errorf("lease %s.%s at %s: %w", backup, role, c.where, cause(rctx, err))
+		return "", 0, fmt.Errorf("lease %s.%s at %s: %w", backup, role, c.where, err)
 	}
 	return string(e.Value()), e.Revision(), nil
 }
@@ -33,10 +35,12 @@ func (c *Client) EndLease(ctx context.Context, backup, role string, rev uint64) 
 	if err != nil {
 		return err
 	}
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	if _, err := kv.Update(rctx, backup+"."+role, nil, rev); err != nil && !isConflict(err) {
-		return fmt.Errorf("lease %s.%s at %s: %w", backup, role, c.where, cause(rctx, err))
+	err = c.tryFor(ctx, outage, func(ctx context.Context) error {
+		_, err := kv.Update(ctx, backup+"."+role, nil, rev)
+		return err
+	})
+	if err != nil && !isConflict(err) { // also when the answer to the first try was lost
+		return fmt.Errorf("lease %s.%s at %s: %w", backup, role, c.where, err)
 	}
 	return nil
 }

@@ -45,19 +45,21 @@ type Lease struct {
 	once  sync.Once
 }
 
-func (c *Client) leases(ctx context.Context) (jetstream.KeyValue, error) {
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	kv, err := c.js.KeyValue(rctx, leaseBucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		kv, err = c.js.CreateKeyValue(rctx, jetstream.KeyValueConfig{Bucket: leaseBucket, History: 1, Replicas: c.replicas,
-			Storage: jetstream.FileStorage, Description: "polarcast: which process leads a stage"})
-		if errors.Is(err, jetstream.ErrBucketExists) {
-			kv, err = c.js.KeyValue(rctx, leaseBucket)
+// leases opens the bucket of the leases, and makes it when it is not there. It waits for as long as a cluster needs to choose new leaders.
+func (c *Client) leases(ctx context.Context) (kv jetstream.KeyValue, err error) {
+	err = c.tryFor(ctx, outage, func(ctx context.Context) (err error) {
+		kv, err = c.js.KeyValue(ctx, leaseBucket)
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			kv, err = c.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: leaseBucket, History: 1, Replicas: c.replicas,
+				Storage: jetstream.FileStorage, Description: "polarcast: which process leads a stage"})
+			if errors.Is(err, jetstream.ErrBucketExists) {
+				kv, err = c.js.KeyValue(ctx, leaseBucket)
+			}
 		}
-	}
+		return err
+	})
 	if err != nil {
-		return nil, c.streamError("KV_"+leaseBucket, cause(rctx, err))
+		return nil, c.streamError("KV_"+leaseBucket, err)
 	}
 	return kv, nil
 }
