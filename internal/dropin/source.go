@@ -4,11 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/time/rate"
@@ -52,7 +48,7 @@ func (r *backup) chooseSource(ctx context.Context) error {
 		}
 		return nil
 	}
-	read, dir, why, err := r.waysToRead(ctx)
+	c, err := r.waysToRead(ctx)
 	if err != nil && !forced {
 		r.o.UI.Verbose("reading by base backup protocol: %s", err)
 		return nil
@@ -60,8 +56,8 @@ func (r *backup) chooseSource(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q.Source, q.Read, r.sourceDir = "files", read, dir
-	r.o.UI.Verbose("reading files by %s: %s", read, why)
+	q.Source, q.Read, r.sourceDir = "files", c.Read, c.Dir
+	r.o.UI.Verbose("reading files by %s: %s", c.Read, c.Why)
 	return nil
 }
 
@@ -89,105 +85,15 @@ func (r *backup) streamOnly() string {
 	return ""
 }
 
-// waysToRead returns the best way to read files, with the reason; an error says why there is none. Without a wish only path is chosen: by SQL a byte
-// costs the server about twice what it costs by the base backup protocol.
-func (r *backup) waysToRead(ctx context.Context) (read, dir, why string, err error) {
+// waysToRead returns the best way to read files; an error says why there is none.
+func (r *backup) waysToRead(ctx context.Context) (checkpoint.Choice, error) {
 	o := &r.o.Files
-	conn, err := o.ConnectSQL(ctx)
-	if err != nil {
-		return "", "", "", fmt.Errorf("no ordinary connection for backup mode: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	if err := checkpoint.MayHoldBackupMode(ctx, conn, r.prepared.ServerVersion); err != nil {
-		return "", "", "", err
-	}
-	if o.Read == "" || o.Read == source.ReadPath || o.Read == source.ReadPFS {
-		dir, err = localDir(ctx, conn)
-		if err == nil {
-			if o.Read == "" || o.Read == source.ReadPath {
-				err = r.sharedHere()
-			}
-		}
-		switch {
-		case err == nil && o.Read == source.ReadPFS:
-			if err = r.sharedOnPFS(ctx, dir); err != nil {
-				return "", "", "", err
-			}
-			return source.ReadPFS, dir, "as it was asked for", nil
-		case err == nil:
-			return source.ReadPath, dir, fmt.Sprintf("the server's data directory \"%s\" is on this host", dir), nil
-		case o.Read != "":
-			return "", "", "", err
-		}
-	}
-	if o.Read == source.ReadSQL || o.Kind == "files" {
-		if e := source.MayRead(ctx, conn); e != nil {
-			return "", "", "", errors.Join(err, e)
-		}
-		return source.ReadSQL, "", "the data directory is not readable on this host", nil
-	}
-	return "", "", "", err
-}
-
-// sharedHere checks that PolarDB's shared tree can be read by path.
-func (r *backup) sharedHere() error {
-	p := r.prepared.Polar
-	if p == nil || !p.SharedStorage {
-		return nil
-	}
-	dir := source.PlainDir(p.DataDir)
-	if strings.HasPrefix(p.DataDir, "file") && dir != "" {
-		if f, err := os.Open(filepath.Join(dir, source.ControlFile)); err == nil {
-			return f.Close()
-		}
-	}
-	return fmt.Errorf("the server's shared data directory \"%s\" is not on this host", p.DataDir)
-}
-
-// sharedOnPFS reads nothing yet: it mounts the source's disk for a moment, so that what stands in the way is told before anything is written.
-func (r *backup) sharedOnPFS(ctx context.Context, dir string) error {
-	if p, d := r.prepared.Polar, r.o.Disk; p != nil && d != "" && d != p.DiskName {
-		return fmt.Errorf("--read=pfs mounts the server's disk \"%s\", and one process can mount one disk: to copy from it to disk \"%s\" use \"polarcast send\" and \"polarcast receive\", or leave out --read=pfs",
+	if p, d := r.prepared.Polar, r.o.Disk; o.Read == source.ReadPFS && p != nil && d != "" && d != p.DiskName {
+		return checkpoint.Choice{}, fmt.Errorf("--read=pfs mounts the server's disk \"%s\", and one process can mount one disk: to copy from it to disk \"%s\" use \"polarcast send\" and \"polarcast receive\", or leave out --read=pfs",
 			p.DiskName, d)
 	}
-	src, err := source.Options{Read: source.ReadPFS, Dir: dir, PFS: r.o.Files.PFS, Logger: r.o.Logger}.Open(ctx, &r.prepared)
-	if err != nil {
-		return err
-	}
-	return src.Close()
-}
-
-// localDir returns the server's data directory when it is on this host and this process may read it. That it is the running server's, and not that of
-// another one at the same place on another host, is told by the postmaster's start time.
-func localDir(ctx context.Context, conn *pgconn.PgConn) (string, error) {
-	res := conn.ExecParams(ctx, `SELECT pg_catalog.current_setting('data_directory'),
-		pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()))::int8, pg_catalog.current_setting('port')`, nil, nil, nil, nil).Read()
-	if res.Err != nil {
-		return "", fmt.Errorf("the place of the data directory is not known: %w", res.Err)
-	}
-	row := res.Rows[0]
-	dir := string(row[0])
-	pid, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
-	if err != nil {
-		return "", fmt.Errorf("the server's data directory \"%s\" is not readable on this host", dir)
-	}
-	lines := strings.Split(string(pid), "\n")
-	if len(lines) < 4 || strings.TrimSpace(lines[3]) != string(row[2]) || !sameStart(strings.TrimSpace(lines[2]), string(row[1])) {
-		return "", fmt.Errorf("directory \"%s\" on this host is not the one of the server", dir)
-	}
-	f, err := os.Open(filepath.Join(dir, "base"))
-	if err != nil {
-		return "", fmt.Errorf("the server's data directory \"%s\" is not readable on this host", dir)
-	}
-	f.Close()
-	return dir, nil
-}
-
-// sameStart compares two start times in seconds: the file is written a moment before the time that SQL tells is taken.
-func sameStart(a, b string) bool {
-	x, err1 := strconv.ParseInt(a, 10, 64)
-	y, err2 := strconv.ParseInt(b, 10, 64)
-	return err1 == nil && err2 == nil && x-y <= 5 && y-x <= 5
+	return checkpoint.ChooseFiles(ctx, &r.prepared, checkpoint.Wish{Files: o.Kind == "files", Read: o.Read,
+		Open: source.Options{Connect: o.ConnectSQL, PFS: o.PFS, Logger: r.o.Logger}})
 }
 
 // filesStages replaces the stages of the stream source when the backup is read by files.
@@ -216,7 +122,7 @@ func (r *backup) filesStages(ctx context.Context, parts map[string]interface{ Ru
 		if err != nil {
 			return err
 		}
-		r.sourceDir, err = localDir(ctx, conn)
+		r.sourceDir, err = checkpoint.LocalDir(ctx, conn)
 		conn.Close(context.WithoutCancel(ctx))
 		if err != nil {
 			return err

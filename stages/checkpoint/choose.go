@@ -43,6 +43,7 @@ func ChooseFiles(ctx context.Context, p *messages.Prepared, w Wish) (Choice, err
 	if err := MayHoldBackupMode(ctx, conn, p.ServerVersion); err != nil {
 		return Choice{}, err
 	}
+	var notHere error
 	if w.Read != source.ReadSQL {
 		dir, err := LocalDir(ctx, conn)
 		if err == nil && w.Read != source.ReadPFS {
@@ -63,9 +64,10 @@ func ChooseFiles(ctx context.Context, p *messages.Prepared, w Wish) (Choice, err
 		case w.Read != "" || !w.Files:
 			return Choice{}, err
 		}
+		notHere = err
 	}
 	if err := source.MayRead(ctx, conn); err != nil {
-		return Choice{}, err
+		return Choice{}, errors.Join(notHere, err)
 	}
 	why := "the data directory is not readable on this host"
 	if w.Read == source.ReadSQL {
