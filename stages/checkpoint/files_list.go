@@ -35,15 +35,15 @@ type listing struct {
 }
 
 // listAll lists the source.
-func (s *session) listAll(ctx context.Context) (l *listing, err error) {
+func (s *session) listAll(ctx context.Context) (_ *listing, err error) {
 	f, err := os.CreateTemp(s.f.cfg.SpillDir, "polarcast-list-")
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a temporary file for the list of files: %w", err)
 	}
 	_ = os.Remove(f.Name()) // the open descriptor keeps it
-	l = &listing{spill: f, w: bufio.NewWriterSize(f, 256<<10), space: map[uint32]int64{}}
+	l := &listing{spill: f, w: bufio.NewWriterSize(f, 256<<10), space: map[uint32]int64{}}
 	defer func() {
-		if err != nil {
+		if err != nil { // the caller gets no listing then
 			l.close()
 		}
 	}()
