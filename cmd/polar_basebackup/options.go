@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"polarcast/internal/cli"
 	"polarcast/internal/cli/basebackup"
 	"polarcast/internal/dropin"
 	"polarcast/internal/postgres"
@@ -45,7 +46,7 @@ func options(o *basebackup.Options, u *ui) (dropin.Options, error) {
 		Umask:        syscall.Umask,
 		Report:       o.Report,
 		UI:           u,
-		Logger:       slog.New(logHandler{u.m}),
+		Logger:       slog.New(cli.NewLogHandler(u.m)),
 		Stdout:       os.Stdout,
 	}
 	if o.NoSync {
