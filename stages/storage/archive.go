@@ -2,10 +2,8 @@ package storage
 
 import (
 	"archive/tar"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"polarcast/messages"
@@ -15,7 +13,7 @@ import (
 type archive struct {
 	name string
 	out  io.Writer
-	file *os.File // nil for standard output
+	file *joinedFile // nil for standard output
 	tw   *tar.Writer
 
 	member string // the file that is open, "" when none
@@ -24,7 +22,7 @@ type archive struct {
 	ended  bool
 }
 
-func newArchive(name string, out io.Writer, f *os.File) *archive {
+func newArchive(name string, out io.Writer, f *joinedFile) *archive {
 	return &archive{name: name, out: out, file: f, tw: tar.NewWriter(out)}
 }
 
@@ -147,7 +145,7 @@ func (a *archive) finish() error {
 	if err := a.tw.Close(); err != nil {
 		return a.werr(err)
 	}
-	if c, ok := a.out.(io.Closer); ok && a.file != nil && a.out != io.Writer(a.file) {
+	if c, ok := a.out.(io.Closer); ok && a.file != nil {
 		if err := c.Close(); err != nil {
 			return a.werr(err)
 		}
@@ -155,11 +153,18 @@ func (a *archive) finish() error {
 	return nil
 }
 
-func (a *archive) sync() error {
+// flush writes what was joined, and makes it durable as asked.
+func (a *archive) flush(m SyncMethod) error {
 	if a.file == nil {
 		return nil
 	}
-	if err := a.file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) {
+	if err := a.file.Flush(); err != nil {
+		return a.werr(err)
+	}
+	if m == SyncNone {
+		return nil
+	}
+	if err := a.file.Sync(); err != nil {
 		return fmt.Errorf("could not fsync file \"%s\": %w", a.name, unwrap(err))
 	}
 	return nil
@@ -169,4 +174,16 @@ func (a *archive) close() {
 	if a.file != nil {
 		a.file.Close()
 	}
+}
+
+// appender writes a file from front to back.
+type appender struct {
+	f  *joinedFile
+	at int64
+}
+
+func (a *appender) Write(p []byte) (int, error) {
+	n, err := a.f.WriteAt(p, a.at)
+	a.at += int64(n)
+	return n, err
 }

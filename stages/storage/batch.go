@@ -15,13 +15,13 @@ type Batch struct {
 	held     int64 // bytes of the messages, which stay in memory until they are acknowledged
 	started  time.Time
 
-	files    map[*handle]struct{}
+	files    map[*handle]int64 // the size that the file has to get, noSize when it is not sealed
 	dirs     map[dirKey]struct{}
 	archives map[*archive]struct{}
 }
 
 func newBatch() *Batch {
-	return &Batch{files: map[*handle]struct{}{}, dirs: map[dirKey]struct{}{}, archives: map[*archive]struct{}{}}
+	return &Batch{files: map[*handle]int64{}, dirs: map[dirKey]struct{}{}, archives: map[*archive]struct{}{}}
 }
 
 // Range notes that bytes of a file are in the batch. Neighbours become one receipt.

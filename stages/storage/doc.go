@@ -8,6 +8,10 @@
 //     batch is written while the last one is committed.
 //  3. The stage ends when the node stage has found the target complete.
 //
+// Files of 1 MiB and more, and archives, go around the page cache of the target's host (O_DIRECT) in writes of 2 MiB, where the file system can do that:
+// a copy that is larger than memory pushes nothing else out of it, and costs the kernel a third of the processor time. What is not synchronised
+// (--no-sync) stays in the page cache, which is what its user wants.
+//
 // On PFS neighbouring writes are joined to 4 MiB, and a batch is committed after they are on the disk. The disk is mounted before the first write and
 // given back at the end, however that comes; after kill -9 pfsd takes it back by itself.
 //

@@ -43,8 +43,12 @@ func newFileCache(fileMode, dirMode fs.FileMode) *fileCache {
 	return &fileCache{fileMode: fileMode, dirMode: dirMode, open: map[string]*handle{}}
 }
 
-// get returns the file of a place, created when it is not there, and makes it part of the batch.
-func (c *fileCache) get(b *Batch, at target.Place) (*handle, error) {
+// noSize is the size of a file of which more may come.
+const noSize = -1
+
+// get returns the file of a place, created when it is not there, and makes it part of the batch. direct says that its bytes go around the page cache
+// when it is not open yet.
+func (c *fileCache) get(b *Batch, at target.Place, direct bool) (*handle, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := c.open[at.Path]
@@ -54,7 +58,9 @@ func (c *fileCache) get(b *Batch, at target.Place) (*handle, error) {
 			return nil, err
 		}
 		if at.FS.Info().Kind == pfs.KindPFS {
-			f = joinWrites(f)
+			f = joinWrites(f, pfsJoins)
+		} else if direct {
+			f = joinWrites(pfs.Direct(f), directJoins)
 		}
 		h = &handle{at: at, f: f, cached: true}
 		if created {
@@ -65,7 +71,7 @@ func (c *fileCache) get(b *Batch, at target.Place) (*handle, error) {
 		c.evict()
 	}
 	if _, ok := b.files[h]; !ok {
-		b.files[h] = struct{}{}
+		b.files[h] = noSize
 		h.refs++
 	}
 	return h, nil

@@ -7,30 +7,14 @@ import (
 	"polarcast/pfs"
 )
 
-// Sizes of writes to PFS, in bytes. A call costs about 165 µs whatever its size, and a write that makes the file longer two commits of the
-// journal: 32 KiB writes reach half the rate of 1 MiB ones, 4 MiB is the largest that libpfsd takes.
-const (
-	joinBytes = 4 << 20
-	// joinFlight is how many of them one file has under way.
-	joinFlight = 2
-)
-
-// joinSmall is the size of the writes of files that find no large buffer left, in bytes.
-const joinSmall = 1 << 20
-
-// joinBuffers are the large buffers of all files together.
-var joinBuffers = make(chan []byte, 12)
-
-func init() {
-	for range cap(joinBuffers) {
-		joinBuffers <- nil // made when it is first used
-	}
-}
+// joinFlight is how many writes one file has under way.
+const joinFlight = 2
 
 // joinedFile joins neighbouring writes into large ones and has the disk write some of them while the next is collected. An error of a write
 // comes back from the next call. What it holds is on the disk after Flush, Sync, Truncate, Stat or Close.
 type joinedFile struct {
-	f pfs.File
+	f    pfs.File
+	pool *joinPool
 
 	mu     sync.Mutex
 	buf    []byte
@@ -45,8 +29,8 @@ type joinedFile struct {
 
 var _ pfs.File = (*joinedFile)(nil)
 
-func joinWrites(f pfs.File) *joinedFile {
-	return &joinedFile{f: f, slots: make(chan struct{}, joinFlight)}
+func joinWrites(f pfs.File, pool *joinPool) *joinedFile {
+	return &joinedFile{f: f, pool: pool, slots: make(chan struct{}, joinFlight)}
 }
 
 // WriteAt keeps the bytes until there are enough of them, or they do not follow each other.
@@ -61,11 +45,12 @@ func (j *joinedFile) WriteAt(p []byte, off int64) (int, error) {
 		if j.buf != nil && off != j.at+int64(len(j.buf)) {
 			j.issue()
 		}
-		if j.buf == nil {
-			j.begin(off)
+		if j.buf == nil && !j.begin(off) {
+			_, err := j.f.WriteAt(p, off)
+			return n, err
 		}
 		// Up to the next multiple of the size, so that the writes of whole chunks stay aligned.
-		room := joinBytes - int((j.at+int64(len(j.buf)))%joinBytes)
+		room := j.pool.size - int((j.at+int64(len(j.buf)))%int64(j.pool.size))
 		k := min(room, len(p), cap(j.buf)-len(j.buf))
 		j.buf = append(j.buf, p[:k]...)
 		off += int64(k)
@@ -77,21 +62,13 @@ func (j *joinedFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, j.failed()
 }
 
-// begin takes a buffer for bytes from off on. What goes to where something may still be under way waits for that.
-func (j *joinedFile) begin(off int64) {
+// begin takes a buffer for bytes from off on; false when the pool has none. What goes to where something may still be under way waits for that.
+func (j *joinedFile) begin(off int64) bool {
 	if off < j.issued {
 		j.flying.Wait()
 	}
-	size := joinBytes
-	select {
-	case j.buf = <-joinBuffers:
-	default:
-		size = joinSmall
-	}
-	if j.buf == nil {
-		j.buf = make([]byte, 0, size)
-	}
-	j.buf, j.at = j.buf[:0], off
+	j.buf, j.at = j.pool.get(), off
+	return j.buf != nil
 }
 
 // issue hands what was collected to the disk.
@@ -111,12 +88,7 @@ func (j *joinedFile) issue() {
 			}
 			j.errMu.Unlock()
 		}
-		if cap(buf) == joinBytes {
-			select {
-			case joinBuffers <- buf:
-			default:
-			}
-		}
+		j.pool.put(buf)
 		<-j.slots
 	}()
 }
@@ -167,7 +139,7 @@ func (j *joinedFile) Allocate(off, n int64) error {
 
 func (j *joinedFile) Sync() error { return j.locked(j.f.Sync) }
 
-// StartSync is advice, and PFS has nothing to start.
+// StartSync is advice, and what was written so is on its way already.
 func (j *joinedFile) StartSync(_, _ int64) error { return nil }
 
 func (j *joinedFile) Stat() (st fs.FileInfo, err error) {

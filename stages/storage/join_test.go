@@ -49,7 +49,7 @@ func newSpy(t *testing.T) *spy {
 // Chunks that follow each other become writes of 4 MiB.
 func TestJoinSequential(t *testing.T) {
 	s := newSpy(t)
-	j := joinWrites(s)
+	j := joinWrites(s, pfsJoins)
 	const chunk, n = 256 << 10, 40
 	want := make([]byte, chunk*n+100)
 	for i := range want {
@@ -84,7 +84,7 @@ func TestJoinAnyOrder(t *testing.T) {
 	for seed := range uint64(5) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		s := newSpy(t)
-		j := joinWrites(s)
+		j := joinWrites(s, pfsJoins)
 		want := make([]byte, 12<<20)
 		for range 200 {
 			off := r.IntN(len(want)/4096) * 4096
@@ -112,7 +112,7 @@ func TestJoinAnyOrder(t *testing.T) {
 func TestJoinManyFiles(t *testing.T) {
 	var js []*joinedFile
 	for range 40 {
-		js = append(js, joinWrites(newSpy(t)))
+		js = append(js, joinWrites(newSpy(t), pfsJoins))
 	}
 	for off := range int64(8) {
 		for _, j := range js {
@@ -133,7 +133,7 @@ func TestJoinManyFiles(t *testing.T) {
 func TestJoinError(t *testing.T) {
 	s := newSpy(t)
 	s.fail = errors.New("disk full")
-	j := joinWrites(s)
+	j := joinWrites(s, pfsJoins)
 	if _, err := j.WriteAt(make([]byte, 100), 0); err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,9 @@ import (
 // little left to do.
 const writebackBytes = 8 << 20
 
+// directBytes is the size from which on a file goes around the page cache, in bytes. Below it the kernel joins the writes of many files better.
+const directBytes = 1 << 20
+
 // plain writes files by position into a target's directories.
 type plain struct {
 	layout *target.Layout
@@ -94,7 +97,7 @@ func (p *plain) data(b *Batch, r *messages.Record, at target.Place) error {
 	if err != nil {
 		return fmt.Errorf("chunk at %d of file %q: %w", r.Offset, r.Path, err)
 	}
-	h, err := p.files.get(b, at)
+	h, err := p.files.get(b, at, p.direct(r))
 	if err != nil {
 		return err
 	}
@@ -118,22 +121,19 @@ func (p *plain) data(b *Batch, r *messages.Record, at target.Place) error {
 	return nil
 }
 
-// seal gives the file its final size and mode. It creates files that have no bytes.
+// direct says whether a file goes around the page cache. WAL does not: it comes in small pieces, and the node reads it first of all. Nor does what is not
+// synchronised: there the page cache is what the user wants.
+func (p *plain) direct(r *messages.Record) bool {
+	return p.sync != SyncNone && r.Size >= directBytes && r.Tree != messages.TreeWAL
+}
+
+// seal gives the file its mode, and with the batch its final size. It creates files that have no bytes.
 func (p *plain) seal(b *Batch, r *messages.Record, at target.Place) error {
-	h, err := p.files.get(b, at)
+	h, err := p.files.get(b, at, p.direct(r))
 	if err != nil {
 		return err
 	}
-	// Not by what this process has written: another one may have written more.
-	st, err := h.f.Stat()
-	if err != nil {
-		return fmt.Errorf("could not stat file \"%s\": %w", at.Path, unwrap(err))
-	}
-	if st.Size() != r.Size {
-		if err := h.f.Truncate(r.Size); err != nil {
-			return fmt.Errorf("could not set the size of file \"%s\" to %d: %w", at.Path, r.Size, unwrap(err))
-		}
-	}
+	b.files[h] = r.Size
 	if p.sync != SyncNone && h.sinceWriteback > 0 {
 		_ = h.f.StartSync(0, 0)
 		h.sinceWriteback = 0
@@ -208,13 +208,13 @@ func (p *plain) remove(b *Batch, at target.Place) error {
 	return nil
 }
 
-// Commit synchronises the files and directories of a batch.
+// Commit gives the files of a batch their sizes and synchronises them and its directories.
 func (p *plain) Commit(ctx context.Context, b *Batch) error {
 	defer p.files.release(b)
-	for h := range b.files {
-		if j, ok := h.f.(*joinedFile); ok {
-			if err := j.Flush(); err != nil {
-				return fmt.Errorf("could not write to file \"%s\": %w", h.at.Path, unwrap(err))
+	if p.sync != SyncFsync {
+		for h, size := range b.files {
+			if err := h.finish(size); err != nil {
+				return err
 			}
 		}
 	}

@@ -37,8 +37,11 @@ func syncBatch(ctx context.Context, m SyncMethod, b *Batch) error {
 			errc <- first
 		}()
 	}
-	for h := range b.files {
+	for h, size := range b.files {
 		work <- func() error {
+			if err := h.finish(size); err != nil {
+				return err
+			}
 			if err := h.f.Sync(); err != nil {
 				return fmt.Errorf("could not fsync file \"%s\": %w", h.at.Path, unwrap(err))
 			}
@@ -63,6 +66,29 @@ func syncBatch(ctx context.Context, m SyncMethod, b *Batch) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// finish writes what was joined, and gives a sealed file its size.
+func (h *handle) finish(size int64) error {
+	if j, ok := h.f.(*joinedFile); ok {
+		if err := j.Flush(); err != nil {
+			return fmt.Errorf("could not write to file \"%s\": %w", h.at.Path, unwrap(err))
+		}
+	}
+	if size == noSize {
+		return nil
+	}
+	// Not by what this process has written: another one may have written more.
+	st, err := h.f.Stat()
+	if err != nil {
+		return fmt.Errorf("could not stat file \"%s\": %w", h.at.Path, unwrap(err))
+	}
+	if st.Size() != size {
+		if err := h.f.Truncate(size); err != nil {
+			return fmt.Errorf("could not set the size of file \"%s\" to %d: %w", h.at.Path, size, unwrap(err))
+		}
+	}
+	return nil
 }
 
 // fsSyncer is implemented by file systems that can be synchronised as a whole.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"polarcast/messages"
+	"polarcast/pfs"
 	"polarcast/stages/target"
 )
 
@@ -149,16 +150,20 @@ func (t *tarSink) archive(name string) (*archive, error) {
 		opts.Compression = ""
 	}
 	file := filepath.Join(t.layout.Dir(), name+".tar"+suffix(opts.Compression))
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, t.layout.Config().FileMode)
+	f, err := pfs.Local().Open(file, os.O_CREATE|os.O_RDWR|os.O_TRUNC, t.layout.Config().FileMode)
 	if err != nil {
 		return nil, fmt.Errorf("could not create file \"%s\": %w", file, unwrap(err))
 	}
-	w, err := compressor(f, opts)
+	if t.sync != SyncNone {
+		f = pfs.Direct(f)
+	}
+	j := joinWrites(f, directJoins)
+	w, err := compressor(&appender{f: j}, opts)
 	if err != nil {
-		f.Close()
+		j.Close()
 		return nil, err
 	}
-	a := newArchive(file, w, f)
+	a := newArchive(file, w, j)
 	t.open[name] = a
 	return a, nil
 }
@@ -193,11 +198,8 @@ func (t *tarSink) end(b *Batch, tree messages.Tree) error {
 
 // Commit makes what was written so far durable.
 func (t *tarSink) Commit(_ context.Context, b *Batch) error {
-	if t.sync == SyncNone || t.opts.Out != nil {
-		return nil
-	}
 	for a := range b.archives {
-		if err := a.sync(); err != nil {
+		if err := a.flush(t.sync); err != nil {
 			return err
 		}
 	}
