@@ -105,7 +105,7 @@ func (l *Log) publish(ctx context.Context, b []byte, behind uint64) (uint64, err
 // find returns the position of an event, 0 when it is not in the log. No two events are equal: they carry an instance and a time.
 func (l *Log) find(ctx context.Context, b []byte, behind uint64) (uint64, error) {
 	var found uint64
-	err := l.c.read(ctx, eventStream, []string{l.subject}, behind+1, false, func(seq uint64, _ string, data []byte) error {
+	_, err := l.c.read(ctx, eventStream, []string{l.subject}, behind+1, false, func(seq uint64, _ string, data []byte) error {
 		if bytes.Equal(data, b) {
 			found = seq
 		}

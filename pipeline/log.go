@@ -58,7 +58,7 @@ func (l *Log) watch() {
 			l.mu.Lock()
 			from := l.pos + 1
 			l.mu.Unlock()
-			err := l.c.read(l.ctx, eventStream, []string{l.subject}, from, true, func(seq uint64, _ string, data []byte) error {
+			_, err := l.c.read(l.ctx, eventStream, []string{l.subject}, from, true, func(seq uint64, _ string, data []byte) error {
 				return l.fold(seq, data)
 			})
 			l.set(func() {
@@ -174,13 +174,14 @@ func (l *Log) until(ctx context.Context, cond func(State) (bool, error)) (State,
 
 // Events calls fn for every event from a position of the event stream on; with follow it goes on with those that come.
 func (l *Log) Events(ctx context.Context, from uint64, follow bool, fn func(seq uint64, ev messages.Event) error) error {
-	return l.c.read(ctx, eventStream, []string{l.subject}, from, follow, func(seq uint64, _ string, data []byte) error {
+	_, err := l.c.read(ctx, eventStream, []string{l.subject}, from, follow, func(seq uint64, _ string, data []byte) error {
 		ev, err := messages.ParseEvent(data)
 		if err != nil {
 			return fmt.Errorf("event %d of backup %q: %w", seq, l.backup, err)
 		}
 		return fn(seq, ev)
 	})
+	return err
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

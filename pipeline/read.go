@@ -15,18 +15,19 @@ import (
 var errStop = errors.New("the last message was read")
 
 // read calls fn for the messages of a stream, in order and without gaps, from a position on. Without follow it ends at the message that was
-// the last one when it began. It goes on after lost connections and restarts of the server, at the message behind the last one that fn got.
-func (c *Client) read(ctx context.Context, stream string, subjects []string, from uint64, follow bool, fn func(seq uint64, subject string, data []byte) error) error {
+// the last one when it began, and next is the position behind that. It goes on after lost connections and restarts of the server, at the message
+// behind the last one that fn got.
+func (c *Client) read(ctx context.Context, stream string, subjects []string, from uint64, follow bool, fn func(seq uint64, subject string, data []byte) error) (next uint64, err error) {
 	ctx, release := c.guard(ctx, "")
 	defer release()
 	var last uint64
 	if !follow {
 		info, err := c.info(ctx, stream)
 		if err != nil {
-			return c.streamError(stream, err)
+			return from, c.streamError(stream, err)
 		}
 		if last = info.State.LastSeq; last < max(from, 1) {
-			return nil
+			return from, nil
 		}
 	}
 	for {
@@ -40,21 +41,21 @@ func (c *Client) read(ctx context.Context, stream string, subjects []string, fro
 		case errors.Is(err, errStop):
 			more, err := c.more(ctx, stream, subjects, from, last)
 			if err != nil {
-				return c.streamError(stream, err)
+				return from, c.streamError(stream, err)
 			}
 			if !more {
-				return nil
+				return last + 1, nil
 			}
 		case ferr != nil:
-			return ferr
+			return from, ferr
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
+			return from, context.Cause(ctx)
 		case isGone(err), !isPassing(err) && !isReset(err):
-			return c.streamError(stream, err)
+			return from, c.streamError(stream, err)
 		}
 		c.log.Debug("reading again", "stream", stream, "from", from, "why", err)
 		if err := sleep(ctx, 100*time.Millisecond); err != nil {
-			return err
+			return from, err
 		}
 	}
 }
@@ -139,6 +140,7 @@ func (c *Client) readOnce(ctx context.Context, stream string, subjects []string,
 	if err != nil {
 		return cause(rctx, err)
 	}
+	defer c.forget(stream, cons)
 	if last > 0 {
 		// Subjects may have nothing at all behind from.
 		info, err := cons.Info(rctx)
@@ -178,6 +180,14 @@ func (c *Client) readOnce(ctx context.Context, stream string, subjects []string,
 	}
 }
 
+// forget deletes the consumer of a read that has ended, without waiting for an answer. The server would do it after a minute, and allows 1000 consumers
+// of a stream (JSDefaultMaxConsumersPerStream, nats-server): auditors, which read on whenever something has come, would reach that.
+func (c *Client) forget(stream string, cons jetstream.Consumer) {
+	if i := cons.CachedInfo(); i != nil {
+		_ = c.nc.Publish("$JS.API.CONSUMER.DELETE."+stream+"."+i.Name, nil) // when it fails the minute passes
+	}
+}
+
 // Index reads the index of a backup from a position on, in order and without gaps: parts and seals, and the receipts of the given targets.
 // Without follow it ends at what was the last message when it began. It returns the error of fn, or that of ctx; ErrNoStream when the index is
 // gone.
@@ -189,8 +199,19 @@ func (c *Client) Index(ctx context.Context, backup string, from uint64, follow b
 	return c.IndexOf(ctx, backup, from, follow, subjects, fn)
 }
 
+// IndexOn reads like [Client.Index] up to what is the last message of the index now, and returns the position from which to read on. Messages that are
+// not for fn count, so that there is nothing to read when only they have come.
+func (c *Client) IndexOn(ctx context.Context, backup string, from uint64, target string, fn func(seq uint64, subject Subject, data []byte) error) (next uint64, err error) {
+	return c.indexOf(ctx, backup, from, false, []Subject{SubjectParts, SubjectReceipts(target)}, fn)
+}
+
 // IndexOf is Index for any subjects of the index.
 func (c *Client) IndexOf(ctx context.Context, backup string, from uint64, follow bool, of []Subject, fn func(seq uint64, subject Subject, data []byte) error) error {
+	_, err := c.indexOf(ctx, backup, from, follow, of, fn)
+	return err
+}
+
+func (c *Client) indexOf(ctx context.Context, backup string, from uint64, follow bool, of []Subject, fn func(seq uint64, subject Subject, data []byte) error) (uint64, error) {
 	prefix := indexPrefix + backup + "."
 	subjects := make([]string, len(of))
 	for i, s := range of {

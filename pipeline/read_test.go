@@ -104,3 +104,36 @@ func TestTheLeaderIsAskedWhetherThatWasAll(t *testing.T) {
 		}
 	}
 }
+
+func TestReadsLeaveNoConsumers(t *testing.T) {
+	c := newClient(t)
+	ctx := testContext(t)
+	createBackup(t, c, "b", StreamOptions{Targets: []string{"a", "other"}})
+	p := c.IndexPublisher("b")
+	stop := errors.New("enough")
+	next := uint64(1)
+	for i := range 20 {
+		for _, s := range []Subject{SubjectParts, SubjectReceipts("other")} {
+			if err := p.Publish(ctx, s, []byte("x"), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flush(t, p)
+		got := 0
+		var err error
+		if next, err = c.IndexOn(ctx, "b", next, "a", func(uint64, Subject, []byte) error { got++; return nil }); err != nil || got != 1 || next != uint64(2*i+3) {
+			t.Fatalf("%d messages, then from %d on: %v", got, next, err)
+		}
+		if err := c.Index(ctx, "b", 0, true, nil, func(uint64, Subject, []byte) error { return stop }); !errors.Is(err, stop) {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "only the targets' consumers are left", func() bool {
+		info, err := c.info(ctx, indexStream+"b")
+		return err == nil && info.State.Consumers == 0
+	})
+	eventually(t, "the event log has only the one of this client's fold", func() bool {
+		info, err := c.info(ctx, eventStream)
+		return err == nil && info.State.Consumers <= 1
+	})
+}
