@@ -36,6 +36,7 @@ type fileAudit struct {
 	need, have []sessionSpans
 	cover      spans  // bytes that parts speak of
 	want       int64  // bytes that they must speak of, from the seal
+	spoken     uint32 // last session that parts are of: its seal is still to come when sealed is less
 	sealed     uint32 // session of the last seal or removal in the index
 	applied    uint32 // session of the last one that the target has carried out
 }
@@ -101,6 +102,7 @@ func (a *audit) record(r *messages.Record) error {
 	f := a.file(key)
 	f.tree, f.path = r.Tree, r.Path
 	if r.Kind == messages.KindPart {
+		f.spoken = max(f.spoken, r.Session)
 		var err error
 		if a.parts, err = r.PartChunks(a.parts[:0]); err != nil {
 			return fmt.Errorf("part of %q in the index: %w", r.Path, err)
@@ -179,9 +181,10 @@ func (a *audit) receipt(r *messages.Receipt) {
 }
 
 // settle moves a file from open to done when nothing of it is missing. The receipt of a later session may come before what the index says of that
-// session: then the file is not settled by what an earlier one said of it.
+// session: then the file is not settled by what an earlier one said of it. Nor is it while a later session is speaking of it, because what that one
+// has said would be forgotten: the session that brings lost parts of a large file again names its other parts before and after them.
 func (a *audit) settle(key uint64, f *fileAudit) {
-	if f.sealed == 0 || f.applied != f.sealed || !f.cover.covers(spans{{0, f.want}}) || len(f.missing()) > 0 {
+	if f.sealed == 0 || f.sealed < f.spoken || f.applied != f.sealed || !f.cover.covers(spans{{0, f.want}}) || len(f.missing()) > 0 {
 		return
 	}
 	a.done[key] = f.sealed

@@ -34,16 +34,19 @@ var errNotYet = errors.New("a further session is needed")
 // with a further session.
 func (s *Stage) prove(ctx context.Context) (pipeline.State, error) {
 	a := newAudit()
-	for {
+	for next, read := uint64(1), (time.Time{}); ; {
 		// What is there, then what comes, until the target is complete or it is certain that something was lost.
 		st, drained, err := s.look(ctx)
 		if err != nil {
 			return st, err
 		}
-		if err := s.cfg.Client.Index(ctx, s.cfg.Backup, a.seq+1, false, []string{s.target()}, a.message); err != nil {
-			return st, err
-		}
 		g := goal(st)
+		if g > 0 || time.Since(read) > readAhead {
+			if next, err = s.cfg.Client.IndexOn(ctx, s.cfg.Backup, next, s.target(), a.message); err != nil {
+				return st, err
+			}
+			read = time.Now()
+		}
 		switch {
 		case g == 0:
 			s.waitFor("the source to be read")
@@ -98,6 +101,9 @@ func (s *Stage) written(ctx context.Context, st pipeline.State, a *audit) (pipel
 
 // pollIndex is how often the index is read on while the target is being written.
 const pollIndex = 50 * time.Millisecond
+
+// readAhead is how often it is read on while the source is being read: then only so that there is less to read in the end.
+const readAhead = 500 * time.Millisecond
 
 // look returns the state of the backup, and whether the target had nothing left to consume at a moment when all was read already.
 func (s *Stage) look(ctx context.Context) (pipeline.State, bool, error) {
