@@ -101,7 +101,7 @@ func senderCommand(name, short, long string, stages []string) *command {
 				return a.usage("name the backup with --backup")
 			case s.Backup == "":
 				s.Backup = polarcast.NewID()
-				a.m.Info("the backup's id is %s", s.Backup)
+				a.m.Info("the backup's id is %s: continue it with --backup %[1]s if it is interrupted", s.Backup)
 			case f.replicas < 0 || f.replicas > 5 || f.replicas > 0 && f.replicas%2 == 0:
 				return a.usage("--replicas must be 1, 3 or 5")
 			case f.keep < 0:

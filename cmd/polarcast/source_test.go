@@ -48,6 +48,9 @@ func TestSeveralReadersShareTheFiles(t *testing.T) {
 		if p.Stage == "tablespace" {
 			mu.Lock()
 			defer mu.Unlock()
+			if p.PID == 0 || p.Host == "" {
+				t.Errorf("a report does not say whose it is: %+v", p)
+			}
 			read[p.Instance] = max(read[p.Instance], p.Read)
 		}
 	})

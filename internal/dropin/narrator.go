@@ -81,7 +81,7 @@ func (v *narrator) event(_ uint64, ev messages.Event) error {
 }
 
 func (v *narrator) progress(p pipeline.Progress) {
-	if p.Stage != "tablespace" {
+	if p.Stage != "tablespace" || p.TablespacesTotal == 0 { // nothing is read yet, or any more
 		return
 	}
 	v.mu.Lock()

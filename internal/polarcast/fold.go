@@ -1,6 +1,7 @@
 package polarcast
 
 import (
+	"slices"
 	"strings"
 
 	"polarcast/messages"
@@ -87,6 +88,29 @@ func (s *Status) addReports(reports []pipeline.Progress) {
 		p := min(99.9, 100*float64(s.ReadBytes)/float64(s.TotalBytes))
 		s.ReadPercent = &p
 	}
+}
+
+// addAbsent names the stages of the source that the backup needs and that no process tells of.
+func (s *Status) addAbsent(st pipeline.State) {
+	if st.Terminal() != nil || st.Completed != nil {
+		return
+	}
+	needed := []string{StageCheckpoint}
+	if !stages.ReadingOver(st) {
+		needed = append(needed, StageTablespace)
+	}
+	if st.Prepared != nil && s.WAL.Method == "stream" && !s.WAL.Captured {
+		needed = append(needed, StageWAL)
+	}
+	for _, n := range needed {
+		if !slices.ContainsFunc(s.Stages, func(g StageStatus) bool { return g.Stage == n }) {
+			s.Stages = append(s.Stages, StageStatus{Stage: n, Instances: []InstanceStatus{},
+				Waiting: "its process to be started: none reports (\"polarcast send\", or \"polarcast stage " + n + "\")"})
+		}
+	}
+	slices.SortStableFunc(s.Stages, func(a, b StageStatus) int {
+		return slices.Index(stageOrder, a.Stage) - slices.Index(stageOrder, b.Stage)
+	})
 }
 
 // fromTarget is what the event log alone tells about a target.

@@ -42,6 +42,10 @@ func Describe(ev messages.Event) (slog.Level, string) {
 		return l, with(ev, func(v messages.Prepared) string {
 			return fmt.Sprintf("source is version %s, system identifier %s", v.VersionString, v.SystemID)
 		})
+	case messages.EventSlotIntended:
+		return l, with(ev, func(v messages.SlotIntended) string {
+			return fmt.Sprintf("replication slot \"%s\" is being created", v.Slot)
+		})
 	case messages.EventSlotReady:
 		return l, with(ev, func(v messages.SlotReady) string { return fmt.Sprintf("replication slot \"%s\" holds the WAL", v.Slot) })
 	case messages.EventSessionStarted:
@@ -50,6 +54,10 @@ func Describe(ev messages.Event) (slog.Level, string) {
 		})
 	case messages.EventSessionLost:
 		return slog.LevelWarn, with(ev, func(v messages.SessionLost) string { return fmt.Sprintf("session %d was lost: %s", v.Session, v.Error) })
+	case messages.EventFilesSealed:
+		return l, with(ev, func(v messages.FilesSealed) string {
+			return fmt.Sprintf("%d files of session %d are sealed: %s", v.Count, v.Session, FormatSize(float64(v.Bytes)))
+		})
 	case messages.EventReadDone:
 		return l, with(ev, func(v messages.ReadDone) string {
 			return fmt.Sprintf("source was read: %d files, %s, of which %s were delivered before; %s sent", v.Files, FormatSize(float64(v.Bytes)),
@@ -91,6 +99,10 @@ func describeTarget(ev messages.Event) (slog.Level, string) {
 	case messages.EventTargetOpened:
 		return l, with(ev, func(v messages.TargetOpened) string {
 			return fmt.Sprintf("target \"%s\" has its directories", v.Target)
+		})
+	case messages.EventTargetSurveyed:
+		return l, with(ev, func(v messages.TargetSurveyed) string {
+			return fmt.Sprintf("target \"%s\" has an old copy of %d files, %s", v.Target, v.Files, FormatSize(float64(v.Bytes)))
 		})
 	case messages.EventTargetWritten:
 		return l, with(ev, func(v messages.TargetWritten) string {

@@ -3,6 +3,8 @@ package polarcast
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -42,8 +44,8 @@ func (s *Status) Render(w io.Writer) error {
 	if s.Stream != nil {
 		fmt.Fprintf(&b, "  buffer     %s of %s\n", FormatSize(float64(s.Stream.Bytes)), FormatSize(float64(s.Stream.MaxBytes)))
 	}
-	for t, n := range s.Limits {
-		if n > 0 {
+	for _, t := range slices.Sorted(maps.Keys(s.Limits)) {
+		if n := s.Limits[t]; n > 0 {
 			fmt.Fprintf(&b, "  limit      %s %s\n", orSource(t), FormatRate(float64(n)))
 		}
 	}
@@ -63,6 +65,9 @@ func (s *Status) renderStages(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nSTAGE\tTARGET\tHOST\tPID\tRATE\tWAITS FOR")
 	for _, g := range s.Stages {
+		if len(g.Instances) == 0 {
+			fmt.Fprintf(t, "%s\t\t\t\t\t%s\n", g.Stage, g.Waiting)
+		}
 		for _, i := range g.Instances {
 			fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%s\n", g.Stage, i.Target, i.Host, i.PID, FormatRate(i.Rate), i.Waiting)
 		}

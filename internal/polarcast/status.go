@@ -76,10 +76,11 @@ type StreamStatus struct {
 	MaxBytes int64  `json:"max_bytes"`
 }
 
-// StageStatus is one stage with the processes that report.
+// StageStatus is one stage with the processes that report. Waiting is set when none does although the backup needs one.
 type StageStatus struct {
 	Stage     string           `json:"stage"`
 	Instances []InstanceStatus `json:"instances"`
+	Waiting   string           `json:"waiting,omitempty"`
 }
 
 // InstanceStatus is one process of a stage.

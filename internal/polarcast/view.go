@@ -48,6 +48,9 @@ func (v *View) report(p pipeline.Progress) {
 	v.reports[key] = p
 }
 
+// stageOrder is how stages are shown.
+var stageOrder = []string{StageCheckpoint, StageTablespace, StageWAL, StageStorage, StageNode}
+
 // live returns the reports that count, sorted by stage and instance.
 func (v *View) live() []pipeline.Progress {
 	v.mu.Lock()
@@ -60,9 +63,8 @@ func (v *View) live() []pipeline.Progress {
 		}
 		all = append(all, p)
 	}
-	order := []string{StageCheckpoint, StageTablespace, StageWAL, StageStorage, StageNode}
 	slices.SortFunc(all, func(a, b pipeline.Progress) int {
-		if d := slices.Index(order, a.Stage) - slices.Index(order, b.Stage); d != 0 {
+		if d := slices.Index(stageOrder, a.Stage) - slices.Index(stageOrder, b.Stage); d != 0 {
 			return d
 		}
 		if a.Target != b.Target {
@@ -103,6 +105,7 @@ func (v *View) Status(ctx context.Context) (Status, error) {
 	s := fromState(st)
 	reports := v.live()
 	s.addReports(reports)
+	s.addAbsent(st)
 	info, err := v.client.ChunkStream(ctx, v.backup)
 	switch {
 	case errors.Is(err, pipeline.ErrNoStream):

@@ -1,9 +1,13 @@
 package polarcast
 
 import (
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"polarcast/messages"
 	"polarcast/pipeline"
 )
 
@@ -26,5 +30,47 @@ func TestNoPositionIsNotShown(t *testing.T) {
 	s.addReports([]pipeline.Progress{{Stage: StageWAL, LSN: "0/3000000"}})
 	if s.WAL.LSN != "0/3000000" {
 		t.Errorf("WAL is up to %q", s.WAL.LSN)
+	}
+}
+
+func TestStagesThatNobodyRunsAreNamed(t *testing.T) {
+	st := pipeline.State{Requested: &messages.Requested{WALMethod: "stream"}, Prepared: &messages.Prepared{}}
+	s := fromState(st)
+	s.addReports([]pipeline.Progress{{Stage: StageCheckpoint}, {Stage: StageStorage, Target: "a"}})
+	s.addAbsent(st)
+	var shown []string
+	for _, g := range s.Stages {
+		if (len(g.Instances) == 0) != strings.Contains(g.Waiting, "polarcast stage "+g.Stage) {
+			t.Errorf("%+v", g)
+		}
+		shown = append(shown, g.Stage)
+	}
+	if got := strings.Join(shown, " "); got != "checkpoint tablespace wal storage" {
+		t.Errorf("stages %s", got)
+	}
+	st.Completed = &messages.Completed{}
+	s = fromState(st)
+	if s.addAbsent(st); len(s.Stages) != 0 {
+		t.Errorf("a complete backup waits for %+v", s.Stages)
+	}
+}
+
+func TestEveryEventIsDescribed(t *testing.T) {
+	files, err := filepath.Glob("../../messages/testdata/golden/event-*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ev, err := messages.ParseEvent(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, text := Describe(ev); text == string(ev.Type) || text == "" {
+			t.Errorf("%s is shown as %q", ev.Type, text)
+		}
 	}
 }

@@ -35,7 +35,8 @@ type FilesConfig struct {
 
 // Files reads work items of the files source. Any number of such stages may run, in any number of processes.
 type Files struct {
-	cfg FilesConfig
+	cfg    FilesConfig
+	report reporter
 
 	read    atomic.Int64 // bytes of this session, by this process
 	retried atomic.Int64 // pages that were read again
@@ -50,7 +51,7 @@ type Files struct {
 func NewFiles(cfg FilesConfig) *Files {
 	cfg.Env = cfg.Env.WithDefaults()
 	cfg.Jobs = max(cfg.Jobs, 1)
-	s := &Files{cfg: cfg}
+	s := &Files{cfg: cfg, report: reporter{env: cfg.Env}}
 	s.file.Store("")
 	return s
 }
@@ -62,10 +63,12 @@ var errOver = errors.New("the session is over")
 func (s *Files) Run(ctx context.Context) error {
 	last := uint32(0)
 	for {
+		stop := s.report.idle(ctx, "something to read")
 		st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 			cur := st.Session()
 			return stages.ReadingOver(st) || cur != nil && cur.ReadDone == nil && cur.Lost == nil && cur.Started.Session > last, st.Terminal()
 		})
+		stop()
 		if err != nil {
 			return err
 		}
@@ -151,7 +154,7 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 	s.read.Store(0)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := s.report(ctx)
+	stop := s.progress(ctx)
 	defer stop()
 	var wg sync.WaitGroup
 	for range s.cfg.Jobs {
@@ -167,8 +170,8 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 	return context.Cause(ctx)
 }
 
-// report sends progress until the returned function is called, and once more then.
-func (s *Files) report(ctx context.Context) func() {
+// progress reports how far a session is until the returned function is called.
+func (s *Files) progress(ctx context.Context) func() {
 	var total int64
 	spaces := 0
 	if st, err := s.cfg.Log().State(ctx); err == nil {
@@ -177,28 +180,23 @@ func (s *Files) report(ctx context.Context) func() {
 			spaces++
 		}
 	}
-	send := func() {
+	return s.report.reading(ctx, func() pipeline.Progress {
 		tot := s.Totals()
-		s.cfg.Client.ReportProgress(pipeline.Progress{Backup: s.cfg.Backup, Stage: stageName, Instance: s.cfg.Instance, Time: time.Now(),
-			Read: s.read.Load(), Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces, TablespacesTotal: spaces,
-			File: s.file.Load().(string), Unchanged: tot.UnchangedByte})
-	}
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		t := time.NewTicker(500 * time.Millisecond)
-		defer t.Stop()
-		for {
-			select {
-			case <-t.C:
-				send()
-			case <-done:
-				send()
-				return
-			}
+		return pipeline.Progress{Read: s.read.Load(), Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
+			TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte, Waiting: waitsFor(s.heldBack())}
+	})
+}
+
+// heldBack reports whether a worker is held back by a full stream.
+func (s *Files) heldBack() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f := range s.feeds {
+		if f.Waiting() {
+			return true
 		}
-	}()
-	return func() { close(done); <-ended }
+	}
+	return false
 }
 
 // Totals returns what this process has published so far.

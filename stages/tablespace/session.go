@@ -41,9 +41,12 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		}
 	}
 	if n > 1 {
-		if err := s.cfg.Drained(ctx, func(t string) {
+		stop := s.report.idle(ctx, "the targets to write what the lost session sent")
+		err := s.cfg.Drained(ctx, func(t string) {
 			s.cfg.Logger.Info("waiting for a target to write what the lost session sent", "target", t)
-		}); err != nil {
+		})
+		stop()
+		if err != nil {
 			return err
 		}
 	}
@@ -71,7 +74,9 @@ func (s *Stage) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	}
 	defer wal.close()
 	ask := s.needsXID(ctx, conn)
+	stop := s.report.idle(ctx, "the server's checkpoint")
 	bb, err := conn.BaseBackup(ctx, command)
+	stop()
 	if err != nil {
 		return err
 	}
@@ -180,7 +185,7 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, started messages.Se
 	r := &reader{feed: fd, prior: prior, shared: st.Prepared.Polar != nil, check: check, part: part,
 		twoPhase: twoPhase{log: s.cfg.Logger, st: st, spill: s.cfg.SpillDir, nextXID: started.NextXID}}
 	defer func() { _ = r.twoPhase.Close() }()
-	stop := s.report(ctx, r, bb)
+	stop := s.progress(ctx, r, bb)
 	defer stop()
 	err = r.all(bb)
 	if errors.Is(err, errLocalOnly) {
@@ -238,16 +243,16 @@ func (s *Stage) close(ctx context.Context, fd *feed.Feed, prior *feed.Prior, don
 	return s.cfg.Append(ctx, stageName, messages.EventReadDone, done)
 }
 
-// report sends progress until the returned function is called, and once more then.
-func (s *Stage) report(ctx context.Context, r *reader, bb *postgres.BaseBackup) func() {
+// progress reports how far a session is until the returned function is called.
+func (s *Stage) progress(ctx context.Context, r *reader, bb *postgres.BaseBackup) func() {
 	var total int64
 	for _, t := range bb.Tablespaces {
 		total += max(t.SizeKB, 0) * 1024
 	}
-	return stages.Report(ctx, s.cfg.Env, func() pipeline.Progress {
+	return s.report.reading(ctx, func() pipeline.Progress {
 		tot := r.feed.Totals()
 		read, spaces, file := r.position()
-		return pipeline.Progress{Stage: stageName, Read: read, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
-			TablespacesTotal: len(bb.Tablespaces), File: file, Unchanged: tot.UnchangedByte}
+		return pipeline.Progress{Read: read, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
+			TablespacesTotal: len(bb.Tablespaces), File: file, Unchanged: tot.UnchangedByte, Waiting: waitsFor(r.feed.Waiting())}
 	})
 }

@@ -43,7 +43,10 @@ type Config struct {
 }
 
 // Stage reads the source of one backup.
-type Stage struct{ cfg Config }
+type Stage struct {
+	cfg    Config
+	report reporter
+}
 
 // New returns a tablespace stage.
 func New(cfg Config) *Stage {
@@ -51,7 +54,7 @@ func New(cfg Config) *Stage {
 	if cfg.RetryDelay == 0 {
 		cfg.RetryDelay = 5 * time.Second
 	}
-	return &Stage{cfg: cfg}
+	return &Stage{cfg: cfg, report: reporter{env: cfg.Env}}
 }
 
 // retriedAfresh is how long a session has to live so that the ones before it do not count as failures in a row.
@@ -59,7 +62,9 @@ const retriedAfresh = time.Minute
 
 // Run reads the source to its end, and again when parts of it are lost on their way. It returns nil when every target has all of it.
 func (s *Stage) Run(ctx context.Context) error {
+	stop := s.report.idle(ctx, "the process that reads to be gone")
 	lease, err := stages.Lead(ctx, s.cfg.Env, stageName)
+	stop()
 	if err != nil {
 		return err
 	}
@@ -111,6 +116,7 @@ func (s *Stage) Run(ctx context.Context) error {
 // waitReady returns when the checkpoint stage has prepared the session and the wal stage has its slot, and when there is something to read, or
 // never will be.
 func (s *Stage) waitReady(ctx context.Context) (pipeline.State, error) {
+	defer s.report.idle(ctx, "something to read")()
 	return s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 		ready := st.Prepared != nil && (st.Requested.WALMethod != "stream" || st.Slot != nil)
 		cur := st.Session()
