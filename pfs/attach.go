@@ -110,12 +110,15 @@ func (d *disk) mountReason(err error, took time.Duration) string {
 }
 
 // sdkLine gets each line that the library prints, with its level: INF is for debugging, ERR a warning. An error also comes back to whoever
-// made the call, so those about names, which are expected (a file that exists already), are for debugging too.
+// made the call, so those about names, which are expected (a file that exists already), are for debugging too, and those of the mount, which its
+// own error explains.
 func (d *disk) sdkLine(l sdk.Line) {
+	mounting := false
 	if l.Level == "ERR" {
 		select {
 		case <-d.ready:
 		default:
+			mounting = true
 			d.mu.Lock()
 			d.errors = append(d.errors, l.Message)
 			d.mu.Unlock()
@@ -130,7 +133,7 @@ func (d *disk) sdkLine(l sdk.Line) {
 		d.log.Debug("libpfsd: " + l.Message)
 	case "ERR":
 		level := slog.LevelWarn
-		if aboutNames.MatchString(l.Message) {
+		if mounting || aboutNames.MatchString(l.Message) {
 			level = slog.LevelDebug
 		}
 		d.log.Log(context.Background(), level, "libpfsd: "+l.Message)

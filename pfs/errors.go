@@ -1,6 +1,7 @@
 package pfs
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -24,6 +25,10 @@ func (e *diskError) Unwrap() error { return e.errno }
 func (e *diskError) Is(target error) bool {
 	return e.errno == ErrTooManyFiles && target == error(syscall.ENOSPC)
 }
+
+// ErrHung is why a process that was interrupted ends without more ado.
+var ErrHung = errors.New("pfsd does not answer, and a call of it cannot be cancelled: the process ends as if it had been killed; start pfsd, then " +
+	"run the same command again")
 
 // explain puts words to the errors of PFS that an errno's own text does not explain.
 func explain(err error, disk string) error {

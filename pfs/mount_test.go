@@ -51,7 +51,12 @@ func TestMountTellsWhy(t *testing.T) {
 	d := newDouble(t, "disk1")
 	o := options(d, "disk1")
 	o.HostID = 31
+	var lines chan string
+	o.Logger, lines = newLog()
 	wantMountError(t, o, "host id 31", "higher")
+	if l := waitFor(t, lines, "-228"); !strings.HasPrefix(l, "DEBUG") { // the error says it in words
+		t.Errorf("beside the error: %q", l)
+	}
 	o = options(d, "disk1")
 	o.Cluster = "polarstore"
 	wantMountError(t, o, "polarstore", "pfsd.log")

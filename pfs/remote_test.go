@@ -81,9 +81,15 @@ func TestPFSDGoesAwayAndComesBack(t *testing.T) {
 			t.Errorf("the line %q does not say %q", l, w)
 		}
 	}
+	<-pfs.Hung()
 	d.Faults("")
 	done.Wait()
 	waitFor(t, lines, "pfsd answers again")
+	select {
+	case <-pfs.Hung():
+		t.Error("nothing hangs any more")
+	default:
+	}
 	if got, err := os.ReadFile(filepath.Join(d.Dir("disk1"), "f")); string(got) != "hello" {
 		t.Errorf("the file has %q, %v", got, err)
 	}

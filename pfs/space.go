@@ -63,6 +63,19 @@ func (s Space) Add(o Space) Space {
 	return Space{s.Blocks + o.Blocks, s.Inodes + o.Inodes, s.Direntries + o.Direntries}
 }
 
+// Sub returns what is left of s without o.
+func (s Space) Sub(o Space) Space {
+	return Space{s.Blocks - o.Blocks, s.Inodes - o.Inodes, s.Direntries - o.Direntries}
+}
+
+// ErrTooSmall is found in the errors of CheckSpace.
+var ErrTooSmall = errors.New("the disk is too small")
+
+type tooSmall string
+
+func (e tooSmall) Error() string        { return string(e) }
+func (e tooSmall) Is(target error) bool { return target == ErrTooSmall }
+
 // Capacity returns what a PBD of size bytes can hold: PFS uses whole chunks of 10 GiB, of which it keeps one block each, and the journal.
 func Capacity(size int64) Space {
 	chunks := size / chunkBytes
@@ -81,7 +94,7 @@ func Capacity(size int64) Space {
 func CheckSpace(disk string, size int64, used, need Space) error {
 	have, all := Capacity(size), used.Add(need)
 	if size < chunkBytes {
-		return fmt.Errorf("PFS disk %q has %s, PFS needs at least 10 GiB", disk, gib(size))
+		return tooSmall(fmt.Sprintf("PFS disk %q has %s, PFS needs at least 10 GiB", disk, gib(size)))
 	}
 	var short []string
 	tell := func(what string, need, used, have int64) {
@@ -100,8 +113,8 @@ func CheckSpace(disk string, size int64, used, need Space) error {
 		c := Capacity(chunks * chunkBytes)
 		fits = all.Blocks <= c.Blocks && all.Inodes <= c.Inodes && all.Direntries <= c.Direntries
 	}
-	return fmt.Errorf("PFS disk %q (%s, used in chunks of 10 GiB) is too small: %s; it must have at least %d GiB (enlarge it and run pfs growfs), "+
-		"or remove files", disk, gib(size), strings.Join(short, ", "), (chunks-1)*10)
+	return tooSmall(fmt.Sprintf("PFS disk %q (%s, used in chunks of 10 GiB) is too small: %s; it must have at least %d GiB (enlarge it and run "+
+		"pfs growfs), or remove files", disk, gib(size), strings.Join(short, ", "), (chunks-1)*10))
 }
 
 func gib(n int64) string { return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30)) }

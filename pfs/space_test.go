@@ -1,6 +1,7 @@
 package pfs_test
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -50,6 +51,9 @@ func TestCheckSpace(t *testing.T) {
 		{10 << 30, pfs.Space{}, pfs.Space{Inodes: 5000, Direntries: 9000}, []string{"directory entries", "at least 50 GiB"}},
 	} {
 		err := pfs.CheckSpace("d", c.size, c.used, c.need)
+		if !errors.Is(err, pfs.ErrTooSmall) {
+			t.Errorf("%v is not ErrTooSmall", err)
+		}
 		for _, w := range c.words {
 			if err == nil || !strings.Contains(strings.Replace(err.Error(), "2000 blocks of 4 MiB", "2000", 1), w) {
 				t.Errorf("the error %q does not say %q", err, w)

@@ -53,3 +53,27 @@ func (d *disk) oldest() *call {
 	}
 	return first
 }
+
+// Hung returns a channel that is closed as soon as a call of this process has waited for pfsd as long as the watchdog allows (StallAfter). Whoever wants
+// to end the process needs it: nothing that waits for such a call ends before pfsd is back.
+func Hung() <-chan struct{} {
+	hung := make(chan struct{})
+	go func() {
+		for !hangs() {
+			time.Sleep(100 * time.Millisecond)
+		}
+		close(hung)
+	}()
+	return hung
+}
+
+func hangs() bool {
+	process.Lock()
+	d := process.disk
+	process.Unlock()
+	if d == nil {
+		return false
+	}
+	c := d.oldest()
+	return c != nil && time.Since(c.start) >= d.opts.StallAfter
+}

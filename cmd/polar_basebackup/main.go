@@ -14,6 +14,7 @@ import (
 
 	"polarcast/internal/cli/basebackup"
 	"polarcast/internal/dropin"
+	"polarcast/pfs"
 )
 
 func main() {
@@ -49,7 +50,13 @@ func run(o *basebackup.Options) int {
 		s := (<-sig).(syscall.Signal)
 		first.Store(int32(s))
 		cancel(errInterrupted)
-		die((<-sig).(syscall.Signal)) // a second one ends the program at once: the next run cleans up
+		select { // the program ends at once then: the next run goes on, or cleans up
+		case again := <-sig:
+			s = again.(syscall.Signal)
+		case <-pfs.Hung():
+			ui.Failed(pfs.ErrHung)
+		}
+		die(s)
 	}()
 	opts, err := options(o, ui)
 	if err == nil {

@@ -4,8 +4,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"polarcast/pfs"
 	"polarcast/testenv"
 	"polarcast/testenv/pfsdouble"
 	"polarcast/testenv/polardouble"
@@ -92,6 +94,64 @@ func polarKilled(p polar) {
 	shared := disk.Dir("nvme2n1") + "/shared_data"
 	p.verify(dir, shared)
 	p.same(dir, shared)
+}
+
+// polarHung: a call of libpfsd cannot be cancelled, but whoever interrupts the program does not wait for a pfsd that is away.
+func polarHung(p polar) {
+	disk := newPFS(p.T)
+	dir := newDir(p)
+	c := p.start(pfsArgs(disk, dir, "-v", "-r", "4M")...)
+	begun(c)
+	p.s.Eventually("files on the disk", func() (bool, error) {
+		_, err := os.Stat(disk.Dir("nvme2n1") + "/shared_data/global")
+		return err == nil, nil
+	})
+	disk.Faults("down")
+	c.WaitOutput("pfsd does not answer; the call goes on when it is back")
+	c.Signal(syscall.SIGTERM)
+	if code := c.Wait(generous); code != 128+int(syscall.SIGTERM) || !strings.Contains(c.Stderr(), pfs.ErrHung.Error()) {
+		p.Fatalf("exit status %d\n%s", code, c.Stderr())
+	}
+	disk.Faults("")
+	told := p.must(pfsArgs(disk, dir, "-v")...)
+	if !strings.Contains(told, "continuing the interrupted backup") {
+		p.Errorf("the second run told:\n%s", told)
+	}
+	released(p.T, disk)
+	p.verify(dir, disk.Dir("nvme2n1")+"/shared_data")
+}
+
+// polarFull: a disk that is too small is refused, and nothing of the target is left; one that runs full is told in words, and the same command goes on
+// when there is room.
+func polarFull(p polar) {
+	disk := pfsdouble.New(p.T, "null")
+	testenv.Own(p.T, disk.Root)
+	dir := newDir(p)
+	at := func(name string, args ...string) []string {
+		return append([]string{"--polardata=/" + name + "/d", "--polar_disk_name=" + name, "--polar_host_id=3", "--pfsd-lib=" + disk.Library, "-D", dir}, args...)
+	}
+	for range 2 { // the second is not taken for one that continues the first
+		c := p.start(at("null")...) // the size of a disk is that of its device, and /dev/null has none
+		if code := c.Wait(generous); code != 1 || !strings.Contains(c.Stderr(), "PFS needs at least 10 GiB") {
+			p.Fatalf("exit status %d\n%s", code, c.Stderr())
+		}
+		untouched(p.T, dir, false)
+		if entries, _ := os.ReadDir(disk.Dir("null")); len(entries) != 0 && len(entries) != 2 { // with PFS's own two files
+			p.Errorf("the disk holds %v", entries)
+		}
+	}
+	disk = newPFS(p.T)
+	disk.Faults("blocks=300")
+	c := p.start(at("nvme2n1")...)
+	if code := c.Wait(generous); code != 1 || !strings.Contains(c.Stderr(), "could not write to file") || !strings.Contains(c.Stderr(), "no space left on PFS disk") {
+		p.Fatalf("exit status %d\n%s", code, c.Stderr())
+	}
+	released(p.T, disk)
+	disk.Faults("")
+	if told := p.must(at("nvme2n1")...); !strings.Contains(told, "continuing the interrupted backup") {
+		p.Errorf("the second run told:\n%s", told)
+	}
+	p.verify(dir, disk.Dir("nvme2n1")+"/d")
 }
 
 // polarFromPFS reads the shared tree through a read-only mount of the server's disk while the server writes. The stand-in for the disk has the data

@@ -77,6 +77,8 @@ func TestPolar(t *testing.T) {
 				{"fetched WAL, --polardata, -R", 0, polardouble.Options{PFS: true}, polarFetched},
 				{"to PFS", 0, polardouble.Options{PFS: true}, polarToPFS},
 				{"killed while writing to PFS", 0, polardouble.Options{PFS: true}, polarKilled},
+				{"interrupted while pfsd is down", 15, polardouble.Options{PFS: true}, polarHung},
+				{"PFS without room", 15, polardouble.Options{PFS: true}, polarFull},
 				{"started on PFS", 15, polardouble.Options{PFS: true}, polarStart},
 				{"start fails on PFS", 11, polardouble.Options{PFS: true}, polarStartFails},
 				{"tablespaces, cut", 15, polardouble.Options{Faults: polardouble.Faults{CutAfter: 24 << 20}}, polarTablespacesFail},

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"polarcast/internal/cli"
+	"polarcast/pfs"
 )
 
 // command is one command of the program.
@@ -55,6 +56,7 @@ func run(argv []string, stdout, stderr io.Writer) int {
 	sig := make(chan os.Signal, 2)
 	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(sig)
+	a := &app{command: c, argv: argv, stdout: stdout, stderr: stderr, m: cli.NewMessages(stderr, "polarcast", false)}
 	go func() {
 		select {
 		case <-sig:
@@ -62,10 +64,13 @@ func run(argv []string, stdout, stderr io.Writer) int {
 			return
 		}
 		cancel(errInterrupted)
-		<-sig // a second one ends the program at once: the next run goes on
+		select { // the program ends at once then: the next run goes on
+		case <-sig:
+		case <-pfs.Hung():
+			a.fail(pfs.ErrHung)
+		}
 		os.Exit(130)
 	}()
-	a := &app{command: c, argv: argv, stdout: stdout, stderr: stderr, m: cli.NewMessages(stderr, "polarcast", false)}
 	err := a.run(ctx, rest)
 	switch {
 	case err == nil, errors.Is(err, pflag.ErrHelp):

@@ -11,6 +11,7 @@ import (
 
 	"polarcast/internal/oserr"
 	"polarcast/messages"
+	"polarcast/pfs"
 	"polarcast/stages/target"
 )
 
@@ -27,11 +28,16 @@ func (r *backup) failed(cause error) error {
 	case r.o.NoClean:
 		r.o.UI.Info("data directory \"%s\" not removed at user's request", r.o.Target.Dir)
 		return nil
-	case !r.o.NoResume && r.o.Tar == nil && r.final.Session() != nil && (r.resumed || !errors.Is(cause, target.ErrNotEmpty)):
+	case !r.o.NoResume && r.o.Tar == nil && r.final.Session() != nil && (r.resumed || !refusal(cause)):
 		r.o.UI.Info("the interrupted backup is kept in \"%s\": run the same command again to continue it, or with --no-resume to start over", r.o.Target.Dir)
 		return nil
 	}
 	return r.clean(opened)
+}
+
+// refusal reports whether an error came before anything was written to the target, so that there is nothing to continue.
+func refusal(err error) bool {
+	return errors.Is(err, target.ErrNotEmpty) || errors.Is(err, pfs.ErrTooSmall)
 }
 
 // abandon removes a directory that nothing was written to yet.

@@ -30,6 +30,28 @@ type handle struct {
 	cached         bool
 }
 
+// flush returns when all bytes that the file was given are written.
+func (h *handle) flush() error {
+	if j, ok := h.f.(*joinedFile); ok {
+		if err := j.Flush(); err != nil {
+			return fmt.Errorf("could not write to file \"%s\": %w", h.at.Path, unwrap(err))
+		}
+	}
+	return nil
+}
+
+// size returns the bytes of the file, whoever has written them.
+func (h *handle) size() (int64, error) {
+	if err := h.flush(); err != nil {
+		return 0, err
+	}
+	st, err := h.f.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("could not stat file \"%s\": %w", h.at.Path, unwrap(err))
+	}
+	return st.Size(), nil
+}
+
 // fileCache keeps files open between chunks. get is called by one goroutine, release by another.
 type fileCache struct {
 	fileMode, dirMode fs.FileMode

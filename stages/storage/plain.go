@@ -102,11 +102,11 @@ func (p *plain) data(b *Batch, r *messages.Record, at target.Place) error {
 		return err
 	}
 	if r.Codec == messages.CodecZero {
-		st, err := h.f.Stat()
+		size, err := h.size()
 		if err != nil {
-			return fmt.Errorf("could not stat file \"%s\": %w", at.Path, unwrap(err))
+			return err
 		}
-		if st.Size() <= r.Offset {
+		if size <= r.Offset {
 			return nil // the seal sets the size; what was never written reads as zeros
 		}
 	}

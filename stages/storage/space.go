@@ -1,6 +1,9 @@
 package storage
 
 import (
+	"errors"
+	"io/fs"
+
 	"polarcast/pfs"
 	"polarcast/pipeline"
 	"polarcast/stages/target"
@@ -9,18 +12,18 @@ import (
 // sharedDirs is about how many directories a shared tree has beside one for each database.
 const sharedDirs = 24
 
-// checkSpace refuses a PFS disk that cannot hold the shared tree, before the copy. PFS cannot be asked what is free: that is computed from the
-// device's size and what is there already. Where the source could not count its files only their bytes and the least possible number of blocks, inodes
-// and names are looked at. Where this process may not look at the device nothing is checked.
-func (s *Stage) checkSpace(st pipeline.State, l *target.Layout) error {
+// checkSpace refuses a PFS disk that cannot hold the shared tree, before the target is taken: a command that is repeated looks again. PFS cannot be
+// asked what is free: that is computed from the device's size and what is there already. Where the source could not count its files only their bytes
+// and the least possible number of blocks, inodes and names are looked at. Where this process may not look at the device nothing is checked.
+func checkSpace(cfg Config, st pipeline.State, l *target.Layout) error {
 	f, dir := l.Shared()
-	if f == nil || f.Info().Kind != pfs.KindPFS || st.Targets[s.cfg.Target.Name].Opened != nil { // when it is continued, a part of it is there
+	if f == nil || f.Info().Kind != pfs.KindPFS || st.Targets[cfg.Target.Name].Opened != nil { // when it is continued, a part of it is there
 		return nil
 	}
 	disk := f.Info().Disk
 	size, err := pfs.DiskSize(disk)
 	if err != nil {
-		s.cfg.Logger.Debug("the free space of the disk is not checked", "disk", disk, "error", err)
+		cfg.Logger.Debug("the free space of the disk is not checked", "disk", disk, "error", err)
 		return nil
 	}
 	need, bytes := sharedNeed(st)
@@ -28,7 +31,12 @@ func (s *Stage) checkSpace(st pipeline.State, l *target.Layout) error {
 	if err != nil {
 		return err
 	}
-	s.cfg.Logger.Info("the shared data goes to a PFS disk", "directory", dir, "bytes", bytes, "disk_bytes", size)
+	own, err := pfs.Usage(f, dir) // another process of this target may have begun
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	used = used.Sub(own)
+	cfg.Logger.Info("the shared data goes to a PFS disk", "directory", dir, "bytes", bytes, "disk_bytes", size)
 	return pfs.CheckSpace(disk, size, used, need)
 }
 

@@ -164,9 +164,6 @@ func (s *Stage) open(ctx context.Context, st pipeline.State) (*target.Layout, Si
 		sink, err := s.cfg.NewSink(layout)
 		return layout, sink, errors.Join(err, closeOn(err, layout))
 	}
-	if err := s.checkSpace(st, layout); err != nil {
-		return nil, nil, errors.Join(err, layout.Close())
-	}
 	return layout, newPlain(layout, s.cfg.Sync), nil
 }
 
@@ -193,6 +190,9 @@ func OpenLayout(ctx context.Context, cfg Config, st pipeline.State) (*target.Lay
 	layout.Attach(mounted)
 	if tc.Dir == "" || tc.Dir == "-" {
 		return layout, nil
+	}
+	if err := checkSpace(cfg, st, layout); err != nil {
+		return nil, errors.Join(err, layout.Close())
 	}
 	if err := layout.Open(ctx, cfg.Env); err != nil {
 		return nil, errors.Join(err, layout.Close())

@@ -70,20 +70,15 @@ func syncBatch(ctx context.Context, m SyncMethod, b *Batch) error {
 
 // finish writes what was joined, and gives a sealed file its size.
 func (h *handle) finish(size int64) error {
-	if j, ok := h.f.(*joinedFile); ok {
-		if err := j.Flush(); err != nil {
-			return fmt.Errorf("could not write to file \"%s\": %w", h.at.Path, unwrap(err))
-		}
-	}
 	if size == noSize {
-		return nil
+		return h.flush()
 	}
 	// Not by what this process has written: another one may have written more.
-	st, err := h.f.Stat()
+	have, err := h.size()
 	if err != nil {
-		return fmt.Errorf("could not stat file \"%s\": %w", h.at.Path, unwrap(err))
+		return err
 	}
-	if st.Size() != size {
+	if have != size {
 		if err := h.f.Truncate(size); err != nil {
 			return fmt.Errorf("could not set the size of file \"%s\" to %d: %w", h.at.Path, size, unwrap(err))
 		}
