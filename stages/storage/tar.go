@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"polarcast/messages"
 	"polarcast/pfs"
@@ -141,9 +142,7 @@ func (t *tarSink) archive(name string) (*archive, error) {
 		return a, nil
 	}
 	if t.opts.Out != nil {
-		a := newArchive("standard output", t.opts.Out, nil)
-		t.open[name] = a
-		return a, nil
+		return t.begin(name, newArchive("standard output", t.opts.Out, nil))
 	}
 	opts := t.opts
 	if name == walArchive && opts.PlainWAL {
@@ -163,9 +162,18 @@ func (t *tarSink) archive(name string) (*archive, error) {
 		j.Close()
 		return nil, err
 	}
-	a := newArchive(file, w, j)
+	return t.begin(name, newArchive(file, w, j))
+}
+
+// begin opens an archive. The main one has an empty directory for PolarDB's shared tree: the other archive is extracted into it, and tar would make it
+// with the modes of its user's mask.
+func (t *tarSink) begin(name string, a *archive) (*archive, error) {
 	t.open[name] = a
-	return a, nil
+	if _, dir := t.layout.Shared(); name != mainArchive || dir == "" {
+		return a, nil
+	}
+	mode := uint32(t.layout.Config().DirMode)
+	return a, a.directory(target.SharedDefault, &messages.Record{Mode: mode, MTime: time.Now().Unix()})
 }
 
 // end finishes the archives of a stage: WAL has its own.
