@@ -173,6 +173,7 @@ func polarFromPFS(p polar) {
 	if pids, _ := filepath.Glob(filepath.Join(disk.RunDir, "nvme1n1", "*.pid")); len(pids) > 0 {
 		p.Errorf("the disk is still mounted: %v", pids)
 	}
+	p.verify(dir, dir+"/polar_shared_data")
 	p.same(dir, dir+"/polar_shared_data")
 
 	p.d = polardouble.Start(p, p.s, polardouble.Options{PFS: true}) // one that was not asked for anything

@@ -98,7 +98,11 @@ func (s *session) manifests(ctx context.Context, e *ending, done *messages.ReadD
 	}
 	for _, t := range trees {
 		var b bytes.Buffer
-		n, err := m.write(&b, t, s.st, ranges)
+		var wal []postgres.ManifestWALRange
+		if t == s.controlTree() { // WAL is in PolarDB's shared tree: pg_verifybackup would look for it in the local one
+			wal = ranges
+		}
+		n, err := m.write(&b, t, s.st, wal)
 		if err != nil {
 			return fmt.Errorf("could not write the backup manifest: %w", err)
 		}
