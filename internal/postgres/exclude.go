@@ -24,6 +24,7 @@ const (
 type Excludes struct {
 	version  int
 	polar    bool
+	shared   bool
 	logDir   string // empty unless it is left out
 	statsDir string
 	files    map[string]bool
@@ -33,8 +34,11 @@ type Excludes struct {
 // ExcludeOptions carry what the lists depend on besides the version.
 type ExcludeOptions struct {
 	ServerVersion int
-	// Polar: the server is PolarDB, for both of its trees. Unlogged relations are then copied in full, as the server itself does.
+	// Polar: the server is PolarDB, for both of its trees.
 	Polar bool
+	// SharedStorage: it is in shared-storage mode. Unlogged relations are then copied in full, as the server itself does: it looks for their init
+	// forks by a path that only its own file system understands.
+	SharedStorage bool
 	// LogDirectory is the setting log_directory when it is relative; PolarDB 11 leaves it out.
 	LogDirectory string
 	// StatsTempDirectory is stats_temp_directory (up to 14) relative to the data directory, empty when it is the default or outside.
@@ -43,7 +47,7 @@ type ExcludeOptions struct {
 
 // NewExcludes makes the lists.
 func NewExcludes(o ExcludeOptions) *Excludes {
-	e := &Excludes{version: o.ServerVersion, polar: o.Polar, files: map[string]bool{}, dirs: map[string]bool{}}
+	e := &Excludes{version: o.ServerVersion, polar: o.Polar, shared: o.SharedStorage, files: map[string]bool{}, dirs: map[string]bool{}}
 	e.logDir, e.statsDir = relativeDir(o.LogDirectory), relativeDir(o.StatsTempDirectory)
 	for _, name := range []string{"pg_stat_tmp", "pg_replslot", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_subtrans"} {
 		e.dirs[name] = true
@@ -89,7 +93,7 @@ func (e *Excludes) Decide(path string, isDir bool, exists func(path string) bool
 	if where.database != 0 && IsTempRelationName(name) {
 		return Skip
 	}
-	if node, fork, _, ok := ParseRelationName(name); ok && fork != InitFork && !e.polar && exists != nil && exists(fmt.Sprintf("%s/%d_init", dir, node)) {
+	if node, fork, _, ok := ParseRelationName(name); ok && fork != InitFork && !e.shared && exists != nil && exists(fmt.Sprintf("%s/%d_init", dir, node)) {
 		return Skip
 	}
 	return Copy

@@ -43,7 +43,8 @@ type Options struct {
 
 // Open opens the source of a backup.
 func (o Options) Open(ctx context.Context, p *messages.Prepared) (Reader, error) {
-	rules := NewRules(postgres.ExcludeOptions{ServerVersion: p.ServerVersion, Polar: p.Polar != nil, LogDirectory: o.LogDirectory})
+	rules := NewRules(postgres.ExcludeOptions{ServerVersion: p.ServerVersion, Polar: p.Polar != nil,
+		SharedStorage: p.Polar != nil && p.Polar.SharedStorage, LogDirectory: o.LogDirectory})
 	shared := ""
 	if p.Polar != nil && p.Polar.SharedStorage {
 		if shared = o.Shared; shared == "" {

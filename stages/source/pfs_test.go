@@ -28,7 +28,7 @@ func TestTwoTrees(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	rules := source.NewRules(postgres.ExcludeOptions{ServerVersion: 150008, Polar: true})
+	rules := source.NewRules(postgres.ExcludeOptions{ServerVersion: 150008, Polar: true, SharedStorage: true})
 	path, err := source.NewPath(source.PathConfig{Dir: local, Shared: shared, Rules: rules})
 	if err != nil {
 		t.Fatal(err)
