@@ -91,10 +91,11 @@ func sharedHere(p *messages.Prepared) error {
 }
 
 // LocalDir returns the server's data directory when it is on this host and this process may read it. That it is the running server's, and not that of
-// another one at the same place on another host, is told by the postmaster's start time.
+// another one at the same place on another host, is told by the postmaster's start time, or by its being the parent of this connection's backend.
 func LocalDir(ctx context.Context, conn *pgconn.PgConn) (string, error) {
 	res := conn.ExecParams(ctx, `SELECT pg_catalog.current_setting('data_directory'),
-		pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()))::int8, pg_catalog.current_setting('port')`, nil, nil, nil, nil).Read()
+		pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()))::int8, pg_catalog.current_setting('port'),
+		pg_catalog.pg_backend_pid()`, nil, nil, nil, nil).Read()
 	if res.Err != nil {
 		return "", fmt.Errorf("the place of the data directory is not known: %w", res.Err)
 	}
@@ -108,7 +109,8 @@ func LocalDir(ctx context.Context, conn *pgconn.PgConn) (string, error) {
 		return "", fmt.Errorf("the server's data directory \"%s\" is not readable on this host", dir)
 	}
 	lines := strings.Split(string(pid), "\n")
-	if len(lines) < 4 || strings.TrimSpace(lines[3]) != string(row[2]) || !sameStart(strings.TrimSpace(lines[2]), string(row[1])) {
+	if len(lines) < 4 || strings.TrimSpace(lines[3]) != string(row[2]) ||
+		!sameStart(strings.TrimSpace(lines[2]), string(row[1])) && !childOf(string(row[3]), strings.TrimSpace(lines[0])) {
 		return "", fmt.Errorf("directory \"%s\" on this host is not the one of the server", dir)
 	}
 	f, err := os.Open(filepath.Join(dir, "base"))
@@ -117,6 +119,18 @@ func LocalDir(ctx context.Context, conn *pgconn.PgConn) (string, error) {
 	}
 	f.Close()
 	return dir, nil
+}
+
+// childOf reports whether a process of this host is a child of another one. The time that SQL tells can be many seconds after the one in the file: a server
+// takes it when it has attached its memory and, in PolarDB, its disk.
+func childOf(pid, parent string) bool {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		return false
+	}
+	// "PID (NAME) STATE PPID …", where NAME may hold anything (proc_pid_stat(5)).
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	return len(fields) > 1 && fields[1] == parent
 }
 
 // sameStart compares two start times in seconds: the file is written a moment before the time that SQL tells is taken.
