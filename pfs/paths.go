@@ -23,6 +23,18 @@ func StripScheme(name string) (rest, scheme string) {
 	return name, ""
 }
 
+// IsRelative reports whether a polar_datadir is relative: the server takes it from its data directory, where it runs ("file-dio://./polar_shared_data").
+func IsRelative(name string) bool {
+	rest, _ := StripScheme(name)
+	return rest != "" && !strings.HasPrefix(rest, "/")
+}
+
+// JoinRelative makes a relative polar_datadir absolute, below a server's data directory; its prefix stays.
+func JoinRelative(dir, name string) string {
+	rest, _ := StripScheme(name)
+	return strings.TrimSuffix(name, rest) + path.Join(dir, rest)
+}
+
 // SplitDisk takes a path on PFS apart: "/nvme1n1/shared_data/base" is disk "nvme1n1" and "shared_data/base". The path below the disk is
 // cleaned, empty for the disk's root, and never climbs out of it.
 func SplitDisk(name string) (disk, rel string, err error) {

@@ -17,6 +17,20 @@ func TestStripScheme(t *testing.T) {
 	}
 }
 
+func TestRelative(t *testing.T) {
+	for in, want := range map[string]string{
+		"file-dio://./polar_shared_data/": "file-dio:///data/polar_shared_data", "../shared": "/shared",
+		"file-dio:///a/b": "", "/nvme1n1/shared_data/": "", "": "",
+	} {
+		if have := pfs.IsRelative(in); have != (want != "") {
+			t.Errorf("%q is relative: %v", in, have)
+		}
+		if have := pfs.JoinRelative("/data", in); want != "" && have != want {
+			t.Errorf("%q becomes %q, want %q", in, have, want)
+		}
+	}
+}
+
 func TestSplitDisk(t *testing.T) {
 	for in, want := range map[string][2]string{
 		"/nvme1n1/shared_data//pg_wal/archive_status/0.done": {"nvme1n1", "shared_data/pg_wal/archive_status/0.done"},

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"polarcast/testenv/polardouble"
 )
 
 // replicaFiles fails the test unless a directory is a replica's, without a byte of shared data.
@@ -49,6 +51,19 @@ func polarReplica(p polar) {
 	if n := p.s.Value("SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'replica2'"); n != "1" {
 		p.Errorf("%s slots", n)
 	}
+}
+
+// A polar_datadir that is relative to the primary's data directory would lead a replica to its own. A role that may not see where the primary's is
+// is told.
+func polarReplicaRelative(p polar) {
+	dir := newDir(p)
+	p.must("-D", dir, "--node=replica", "--polar_host_id=2")
+	want := "\npolar_datadir = 'file-dio://" + p.s.Value("SHOW data_directory") + "/polar_shared_data'\n"
+	if text, err := os.ReadFile(dir + "/postgresql.conf"); err != nil || !strings.Contains(string(text), want) {
+		p.Errorf("postgresql.conf does not say %q (%v)", want, err)
+	}
+	p.d = polardouble.Start(p, p.s, polardouble.Options{Relative: true})
+	p.refused("whose data directory is not known", "--set polar_datadir", "--node=replica", "--polar_host_id=2", "-U", "backer")
 }
 
 // A role that may only replicate cannot read files: the local tree comes from a base backup that is cut where the shared one begins.

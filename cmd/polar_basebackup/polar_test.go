@@ -89,6 +89,7 @@ func TestPolar(t *testing.T) {
 				{"one archive", 11, polardouble.Options{PFS: true}, polarOneArchive},
 				{"replica over SQL", 0, polardouble.Options{}, polarReplica},
 				{"replica over the base backup protocol", 0, polardouble.Options{}, polarReplicaByBackup},
+				{"replica, relative polar_datadir", 15, polardouble.Options{Relative: true}, polarReplicaRelative},
 				{"shared tree and configuration", 0, polardouble.Options{}, polarConfig},
 				{"shared tree only", 11, polardouble.Options{}, polarSharedOnly},
 				{"refusals", 15, polardouble.Options{}, polarRefusals},

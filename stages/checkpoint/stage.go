@@ -10,6 +10,7 @@ import (
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
+	"polarcast/pfs"
 	"polarcast/pipeline"
 	"polarcast/stages"
 )
@@ -169,7 +170,12 @@ func identifyPolar(ctx context.Context, conn *postgres.Conn) *messages.Polar {
 	p := &messages.Polar{SharedStorage: mode == "on"}
 	// Each of these is open to every role; one that a version does not have stays empty.
 	p.Version, _ = conn.Show(ctx, "polar_version")
-	p.DataDir, _ = conn.Show(ctx, "polar_datadir")
+	if p.DataDir, _ = conn.Show(ctx, "polar_datadir"); pfs.IsRelative(p.DataDir) {
+		// A role that may not see data_directory leaves it as it is.
+		if local, err := conn.Show(ctx, "data_directory"); err == nil {
+			p.DataDir = pfs.JoinRelative(local, p.DataDir)
+		}
+	}
 	p.DiskName, _ = conn.Show(ctx, "polar_disk_name")
 	p.Cluster, _ = conn.Show(ctx, "polar_storage_cluster_name")
 	if id, err := conn.Show(ctx, "polar_hostid"); err == nil {

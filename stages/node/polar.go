@@ -117,8 +117,14 @@ func (s *Settings) polar(p *messages.Prepared, l *target.Layout) []Setting {
 	if s.HostID > 0 {
 		out = append(out, Setting{"polar_hostid", fmt.Sprint(s.HostID)})
 	}
+	if s.Kind == Replica {
+		if p.Polar.DataDir != "" && !onPFS(p.Polar.DataDir) {
+			out = append(out, Setting{"polar_datadir", p.Polar.DataDir}) // the primary's own may be relative to its local directory
+		}
+		return out
+	}
 	f, dir := l.Shared()
-	if s.Kind == Replica || dir == "" {
+	if dir == "" {
 		return out
 	}
 	place := sharedPlace{f, dir}

@@ -84,6 +84,10 @@ func (s *Settings) Check(p *messages.Prepared) error {
 		if err := s.checkHostID(p.Polar); err != nil {
 			return err
 		}
+		if _, set := s.value("polar_datadir"); !set && pfs.IsRelative(p.Polar.DataDir) {
+			return fmt.Errorf("the server's polar_datadir \"%s\" is relative to its data directory, which this role may not see: add --set polar_datadir=… with an absolute path, or connect as a member of pg_read_all_settings",
+				p.Polar.DataDir)
+		}
 	}
 	if s.Start {
 		return s.checkStart(p)

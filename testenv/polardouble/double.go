@@ -14,6 +14,7 @@ import (
 type Options struct {
 	PFS           bool   // the shared tree is on PFS: paths below /Disk, members without owner and mode
 	Disk          string // polar_disk_name; empty: "home", with PFS "nvme1n1"
+	Relative      bool   // polar_datadir is relative to the data directory, as in PolarDB 15's own tests
 	NotShared     bool   // a PolarDB without shared storage: four columns in the header, one tree
 	FullpageBytes int64  // size of each of the three polar_fullpage files; 0: 1 MiB (256 MiB on a real server)
 	Faults        Faults
@@ -66,6 +67,9 @@ func Start(t testing.TB, upstream *testenv.Server, opts Options) *Double {
 	}
 	d := &Double{t: t, upstream: upstream, opts: opts, faults: opts.Faults, Major: upstream.Major, dir: testenv.Dir(t), conns: map[net.Conn]bool{}}
 	d.DataDir = "file-dio://" + d.dir + "/shared"
+	if opts.Relative {
+		d.DataDir = "file-dio://./polar_shared_data/"
+	}
 	if opts.PFS {
 		d.DataDir = "/" + opts.Disk + "/shared_data/"
 	}
