@@ -205,3 +205,37 @@ func TestWritesInMultiplesOfSectors(t *testing.T) {
 		t.Error("the content differs", err)
 	}
 }
+
+// A call that comes late does not reach the file that has got the descriptor's number.
+func TestWritesBesideClose(t *testing.T) {
+	d := newDouble(t, "disk1")
+	f := mount(t, options(d, "disk1"))
+	other, err := f.Open("/disk1/other", os.O_RDWR|os.O_CREATE, 0o600)
+	must(t, err)
+	var writers sync.WaitGroup
+	for range 100 {
+		file, err := f.Open("/disk1/f", os.O_RDWR|os.O_CREATE, 0o600)
+		must(t, err)
+		for range 4 {
+			writers.Go(func() {
+				for {
+					if _, err := file.WriteAt([]byte("late"), 0); err != nil {
+						if !errors.Is(err, fs.ErrClosed) {
+							t.Error(err)
+						}
+						return
+					}
+				}
+			})
+		}
+		must(t, other.Close())
+		must(t, file.Close())
+		other, err = f.Open("/disk1/other", os.O_RDWR|os.O_CREATE, 0o600)
+		must(t, err)
+		writers.Wait()
+	}
+	must(t, other.Close())
+	if st, err := f.Stat("/disk1/other"); err != nil || st.Size() != 0 {
+		t.Errorf("the other file has %d bytes, %v", st.Size(), err)
+	}
+}

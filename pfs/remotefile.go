@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -19,10 +20,13 @@ type remoteFile struct {
 	fd     int
 	ino    uint64
 	inode  *inode
+	using  sync.RWMutex // held for reading by calls: the library gives the number of a closed descriptor to the next file
 	closed atomic.Bool
 }
 
 func (f *remoteFile) do(op string, n int, run func() error) error {
+	f.using.RLock()
+	defer f.using.RUnlock()
 	if f.closed.Load() {
 		return pathError(op, f.name, fs.ErrClosed)
 	}
@@ -138,11 +142,13 @@ func (f *remoteFile) Stat() (fs.FileInfo, error) {
 	return &remoteInfo{path.Base(f.name), st}, nil
 }
 
-// Close waits, inside the library, for calls that use the file. It works after its FS was closed, too; the unmount closes all files.
+// Close waits for calls that use the file. It works after its FS was closed, too; the unmount closes all files.
 func (f *remoteFile) Close() error {
 	if f.closed.Swap(true) {
 		return pathError("close", f.name, fs.ErrClosed)
 	}
+	f.using.Lock()
+	defer f.using.Unlock()
 	f.h.d.closeInode(f.ino, f.inode)
 	return pathError("close", f.name, f.h.d.do("close", f.name, 0, func() error { return sdk.Close(f.fd) }))
 }

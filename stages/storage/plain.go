@@ -27,11 +27,13 @@ type plain struct {
 	sync   SyncMethod
 	files  *fileCache
 	raw    []byte // scratch for decompression
+	// alone makes this process the only one of the target that writes parts of sectors, until the returned function is called.
+	alone func() (release func(), err error)
 }
 
-func newPlain(l *target.Layout, m SyncMethod) *plain {
+func newPlain(l *target.Layout, m SyncMethod, alone func() (func(), error)) *plain {
 	cfg := l.Config()
-	return &plain{layout: l, sync: m, files: newFileCache(cfg.FileMode, cfg.DirMode), raw: make([]byte, 0, messages.ChunkSize)}
+	return &plain{layout: l, sync: m, files: newFileCache(cfg.FileMode, cfg.DirMode), raw: make([]byte, 0, messages.ChunkSize), alone: alone}
 }
 
 func (p *plain) Close() error { return p.files.close() }
@@ -110,6 +112,9 @@ func (p *plain) data(b *Batch, r *messages.Record, at target.Place) error {
 			return nil // the seal sets the size; what was never written reads as zeros
 		}
 	}
+	if sharesSector(r, at.FS.Info().Align) {
+		return p.writeAlone(h, raw, r.Offset)
+	}
 	if _, err := h.f.WriteAt(raw, r.Offset); err != nil {
 		return fmt.Errorf("could not write to file \"%s\": %w", at.Path, unwrap(err))
 	}
@@ -119,6 +124,30 @@ func (p *plain) data(b *Batch, r *messages.Record, at target.Place) error {
 		h.sinceWriteback = 0
 	}
 	return nil
+}
+
+// sharesSector reports whether a record holds a part of a sector of which another record has the rest: WAL that was published while its sender was
+// silent, and what came after it. pfsd changes sectors by reading and writing them whole, without a lock, so two processes that write such records at
+// the same time would lose one of them.
+func sharesSector(r *messages.Record, align int) bool {
+	if align == 0 {
+		return false
+	}
+	end := r.Offset + int64(r.RawLen)
+	return r.Offset%int64(align) != 0 || end%int64(align) != 0 && end != r.Size
+}
+
+// writeAlone writes to the disk while no other process of the target writes parts of sectors.
+func (p *plain) writeAlone(h *handle, raw []byte, off int64) error {
+	release, err := p.alone()
+	if err != nil {
+		return err
+	}
+	defer release()
+	if _, err := h.f.WriteAt(raw, off); err != nil {
+		return fmt.Errorf("could not write to file \"%s\": %w", h.at.Path, unwrap(err))
+	}
+	return h.flush()
 }
 
 // direct says whether a file goes around the page cache. WAL does not: it comes in small pieces, and the node reads it first of all. Nor does what is not

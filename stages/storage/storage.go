@@ -164,7 +164,14 @@ func (s *Stage) open(ctx context.Context, st pipeline.State) (*target.Layout, Si
 		sink, err := s.cfg.NewSink(layout)
 		return layout, sink, errors.Join(err, closeOn(err, layout))
 	}
-	return layout, newPlain(layout, s.cfg.Sync), nil
+	alone := func() (func(), error) {
+		lease, err := stages.Lead(ctx, s.cfg.Env, "sectors_"+s.cfg.Target.Name)
+		if err != nil {
+			return nil, err
+		}
+		return lease.Release, nil
+	}
+	return layout, newPlain(layout, s.cfg.Sync, alone), nil
 }
 
 // OpenLayout takes the target's directories for the backup and returns where things go.
