@@ -33,6 +33,9 @@ func (l *Log) AppendIf(ctx context.Context, stage, instance string, ev messages.
 		if err != nil {
 			return err
 		}
+		if err := l.removed(st); err != nil && ev.Type != messages.EventRequested {
+			return fmt.Errorf("could not add event %q: %w", ev.Type, err)
+		}
 		if check != nil {
 			if err := check(st); err != nil {
 				if errors.Is(err, ErrSkip) {

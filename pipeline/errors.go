@@ -87,8 +87,8 @@ func (c *Client) streamError(name string, err error) error {
 	case errors.Is(err, ErrDenied):
 		return err
 	case isGone(err):
-		return fmt.Errorf("NATS at %s has no stream %s: %w: the backup is complete or was removed, or this is another server or account", c.where, name,
-			errors.Join(ErrNoStream, err))
+		return fmt.Errorf("NATS at %s has no stream %s: %w: the backup is complete or was removed, or this is another server or account (%w)", c.where, name,
+			ErrNoStream, err)
 	case code == codeStorageFull || code == codeInsufficient || code == codeAccountFull:
 		return fmt.Errorf("JetStream at %s has no room for stream %s: raise the storage limit of the server or the account, or check that the cluster has as many servers as --replicas asks for: %w",
 			c.where, name, err)

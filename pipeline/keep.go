@@ -85,6 +85,16 @@ func isRead(st State) bool {
 	return cur != nil && cur.ReadDone != nil && (st.Requested.WALMethod != "stream" || st.WALCaptured != nil)
 }
 
+// HasStreams is ErrNoStream when JetStream has lost a stream of a backup that is on its way: nobody can go on with it then.
+func (c *Client) HasStreams(ctx context.Context, id string) error {
+	for _, stream := range []string{chunkStream, indexStream} {
+		if _, err := c.info(ctx, stream+id); err != nil {
+			return c.streamError(stream+id, err)
+		}
+	}
+	return nil
+}
+
 // Enlarge lets the chunk stream of a backup hold more. One that holds as much already stays as it is.
 func (c *Client) Enlarge(ctx context.Context, id string, bytes int64) error {
 	err := c.try(ctx, func(ctx context.Context) error {

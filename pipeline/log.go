@@ -28,6 +28,7 @@ type Log struct {
 	changed chan struct{} // closed and replaced when the state changes
 	pos     uint64        // of the last event that was folded
 	state   State
+	known   bool // the backup was there: an empty log from then on means that it was removed
 	err     error
 }
 
@@ -79,7 +80,7 @@ func (l *Log) fold(seq uint64, data []byte) error {
 	l.set(func() {
 		var s State
 		if s, ferr = Fold(l.state, seq, ev); ferr == nil {
-			l.state, l.pos = s, seq
+			l.state, l.pos, l.known = s, seq, l.known || s.Requested != nil
 		}
 	})
 	return ferr
@@ -104,13 +105,27 @@ func (l *Log) last(ctx context.Context) (uint64, error) {
 	rctx, cancel := l.c.request(ctx)
 	defer cancel()
 	seq, err := l.c.position(rctx, eventStream, map[string]any{"last_by_subj": l.subject})
-	if isGone(err) {
+	if isGone(err) && !l.wasThere() {
 		return 0, nil
 	}
 	if err != nil {
 		return 0, cause(rctx, err)
 	}
 	return seq, nil
+}
+
+func (l *Log) wasThere() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.known
+}
+
+// removed is an error when the state is empty although the backup was there: who works on it must end, and not take it for one that is to come.
+func (l *Log) removed(s State) error {
+	if s.Requested != nil || !l.wasThere() {
+		return nil
+	}
+	return fmt.Errorf("the event log of backup %q is empty: %w", l.backup, ErrRemoved)
 }
 
 // State returns the fold of all events that were in the log when it was called. It waits while JetStream cannot be reached.
@@ -145,12 +160,18 @@ func (l *Log) at(ctx context.Context, last uint64) (State, error) {
 	return l.until(ctx, func(s State) (bool, error) { return s.Seq >= last, nil })
 }
 
-// Wait returns when cond is met, or with its error. cond is called with the newest state each time that there is one.
+// Wait returns when cond is met, or with its error. cond is called with the newest state each time that there is one. A backup that was there and is
+// removed while cond waits is ErrRemoved.
 func (l *Log) Wait(ctx context.Context, cond func(State) (bool, error)) (State, error) {
 	if _, err := l.State(ctx); err != nil {
 		return State{}, err
 	}
-	return l.until(ctx, cond)
+	return l.until(ctx, func(s State) (bool, error) {
+		if err := l.removed(s); err != nil {
+			return false, err
+		}
+		return cond(s)
+	})
 }
 
 func (l *Log) until(ctx context.Context, cond func(State) (bool, error)) (State, error) {

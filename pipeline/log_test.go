@@ -148,6 +148,12 @@ func TestRemoveBackupLeavesNothing(t *testing.T) {
 	if st, err := watcher.Log("b").State(ctx); err != nil || st.Requested != nil {
 		t.Errorf("state of a removed backup: %+v, %v", st, err)
 	}
+	if _, err := watcher.Log("b").Wait(ctx, func(State) (bool, error) { return false, nil }); !errors.Is(err, ErrRemoved) {
+		t.Errorf("who waits for a removed backup goes on with %v", err)
+	}
+	if err := watcher.Log("b").Append(ctx, "wal", "me", messages.NewEvent(messages.EventWALCaptured, messages.WALCaptured{})); !errors.Is(err, ErrRemoved) {
+		t.Errorf("an event of a removed backup: %v", err)
+	}
 	createBackup(t, watcher, "b", StreamOptions{Targets: []string{"n2"}})
 	if st, err := watcher.Log("b").State(ctx); err != nil || len(st.Targets) != 1 || st.Requested.Targets[0] != "n2" {
 		t.Errorf("state of the new backup: %+v, %v", st, err)

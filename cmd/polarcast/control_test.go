@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"polarcast/internal/polarcast"
 	"polarcast/messages"
 	"polarcast/pipeline"
@@ -93,6 +95,21 @@ func TestCancelAndRemoveLeaveNothing(t *testing.T) {
 	send.Kill() // nobody is there to drop the slot
 	w.run(0, append([]string{"remove", "--force", "second"}, w.source()...)...)
 	w.nothingLeft("second", false)
+
+	send = w.send("third", "--target", "a", "-r", "2M")
+	w.until(c, "third", "reading", reading)
+	send.Kill()
+	nc, err := nats.Connect(w.nats)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.Request("$JS.API.STREAM.DELETE.POLARCAST_INDEX_third", nil, backupEnd); err != nil {
+		t.Fatal(err)
+	}
+	w.refused([]string{"cannot be continued", "the streams of the backup are gone", "polarcast remove --force third"}, w.sendArgs("send", "third", "--target", "a", "-c", "fast", "-r", "2M")...)
+	w.run(0, append([]string{"remove", "--force", "third"}, w.source()...)...)
+	w.nothingLeft("third", false)
 	w.pg.NoBackupLeft()
 }
 

@@ -148,6 +148,10 @@ func (s *Sender) create(ctx context.Context) (done bool, err error) {
 	if err := s.same(ctx, st, req); err != nil || st.Completed != nil {
 		return true, err
 	}
+	if err := s.Client.HasStreams(ctx, s.Backup); err != nil {
+		return true, fmt.Errorf("backup \"%s\" cannot be continued: %w; remove it (polarcast remove --force %s) and the directories of its targets, and begin it anew",
+			s.Backup, err, s.Backup)
+	}
 	return false, s.Client.Enlarge(ctx, s.Backup, s.Buffer)
 }
 

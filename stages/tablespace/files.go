@@ -154,7 +154,7 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 	s.read.Store(0)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stop := s.progress(ctx)
+	stop := s.progress(ctx, st)
 	defer stop()
 	var wg sync.WaitGroup
 	for range s.cfg.Jobs {
@@ -171,14 +171,12 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 }
 
 // progress reports how far a session is until the returned function is called.
-func (s *Files) progress(ctx context.Context) func() {
+func (s *Files) progress(ctx context.Context, st pipeline.State) func() {
 	var total int64
 	spaces := 0
-	if st, err := s.cfg.Log().State(ctx); err == nil {
-		for _, t := range st.Session().Started.Tablespaces {
-			total += max(t.SizeKB, 0) * 1024
-			spaces++
-		}
+	for _, t := range st.Session().Started.Tablespaces {
+		total += max(t.SizeKB, 0) * 1024
+		spaces++
 	}
 	return s.report.reading(ctx, func() pipeline.Progress {
 		tot := s.Totals()
