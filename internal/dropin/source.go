@@ -122,7 +122,7 @@ func (r *backup) filesStages(ctx context.Context, parts map[string]interface{ Ru
 		if err != nil {
 			return err
 		}
-		r.sourceDir, err = checkpoint.LocalDir(ctx, conn)
+		r.sourceDir, err = checkpoint.LocalDir(ctx, conn, &r.prepared)
 		conn.Close(context.WithoutCancel(ctx))
 		if err != nil {
 			return err

@@ -25,7 +25,7 @@ func (s *Sender) openFiles(connections int) func(context.Context, pipeline.State
 			if err != nil {
 				return nil, err
 			}
-			o.Dir, err = checkpoint.LocalDir(ctx, conn)
+			o.Dir, err = checkpoint.LocalDir(ctx, conn, st.Prepared)
 			conn.Close(context.WithoutCancel(ctx))
 			if err != nil {
 				return nil, err

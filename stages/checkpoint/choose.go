@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"polarcast/messages"
 	"polarcast/stages/source"
@@ -45,7 +42,7 @@ func ChooseFiles(ctx context.Context, p *messages.Prepared, w Wish) (Choice, err
 	}
 	var notHere error
 	if w.Read != source.ReadSQL {
-		dir, err := LocalDir(ctx, conn)
+		dir, err := LocalDir(ctx, conn, p)
 		if err == nil && w.Read != source.ReadPFS {
 			err = sharedHere(p)
 		}
@@ -88,54 +85,4 @@ func sharedHere(p *messages.Prepared) error {
 		}
 	}
 	return fmt.Errorf("the server's shared data directory \"%s\" is not on this host", p.Polar.DataDir)
-}
-
-// LocalDir returns the server's data directory when it is on this host and this process may read it. That it is the running server's, and not that of
-// another one at the same place on another host, is told by the postmaster's start time, or by its being the parent of this connection's backend.
-func LocalDir(ctx context.Context, conn *pgconn.PgConn) (string, error) {
-	res := conn.ExecParams(ctx, `SELECT pg_catalog.current_setting('data_directory'),
-		pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()))::int8, pg_catalog.current_setting('port'),
-		pg_catalog.pg_backend_pid()`, nil, nil, nil, nil).Read()
-	if res.Err != nil {
-		return "", fmt.Errorf("the place of the data directory is not known: %w", res.Err)
-	}
-	if len(res.Rows) != 1 {
-		return "", errors.New("the server did not say where its data directory is")
-	}
-	row := res.Rows[0]
-	dir := string(row[0])
-	pid, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
-	if err != nil {
-		return "", fmt.Errorf("the server's data directory \"%s\" is not readable on this host", dir)
-	}
-	lines := strings.Split(string(pid), "\n")
-	if len(lines) < 4 || strings.TrimSpace(lines[3]) != string(row[2]) ||
-		!sameStart(strings.TrimSpace(lines[2]), string(row[1])) && !childOf(string(row[3]), strings.TrimSpace(lines[0])) {
-		return "", fmt.Errorf("directory \"%s\" on this host is not the one of the server", dir)
-	}
-	f, err := os.Open(filepath.Join(dir, "base"))
-	if err != nil {
-		return "", fmt.Errorf("the server's data directory \"%s\" is not readable on this host", dir)
-	}
-	f.Close()
-	return dir, nil
-}
-
-// childOf reports whether a process of this host is a child of another one. The time that SQL tells can be many seconds after the one in the file: a server
-// takes it when it has attached its memory and, in PolarDB, its disk.
-func childOf(pid, parent string) bool {
-	stat, err := os.ReadFile("/proc/" + pid + "/stat")
-	if err != nil {
-		return false
-	}
-	// "PID (NAME) STATE PPID …", where NAME may hold anything (proc_pid_stat(5)).
-	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-	return len(fields) > 1 && fields[1] == parent
-}
-
-// sameStart compares two start times in seconds: the file is written a moment before the time that SQL tells is taken.
-func sameStart(a, b string) bool {
-	x, err1 := strconv.ParseInt(a, 10, 64)
-	y, err2 := strconv.ParseInt(b, 10, 64)
-	return err1 == nil && err2 == nil && x-y <= 5 && y-x <= 5
 }

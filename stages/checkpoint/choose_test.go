@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"polarcast/messages"
 	"polarcast/stages/checkpoint"
 	"polarcast/testenv"
 )
@@ -31,7 +32,7 @@ func TestLocalDirOfSlowStart(t *testing.T) {
 		if err := os.WriteFile(name, []byte(other), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if dir, err := checkpoint.LocalDir(t.Context(), conn); (err == nil) != c.ok {
+		if dir, err := checkpoint.LocalDir(t.Context(), conn, &messages.Prepared{}); (err == nil) != c.ok {
 			t.Errorf("started by process %s: %q, %v", c.pid, dir, err)
 		}
 		if err := os.WriteFile(name, text, 0o600); err != nil {

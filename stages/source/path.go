@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 
 	"polarcast/messages"
 )
@@ -112,6 +114,10 @@ func (r *pathReader) entry(tree messages.Tree, path string, d fs.DirEntry) (e En
 			return e, true, nil
 		} else {
 			info, err = os.Stat(full) // a file of the configuration, most likely
+			if errors.Is(err, syscall.ELOOP) || err == nil && info.IsDir() && !serversOwn(path) {
+				r.cfg.Logger.Warn("skipping symbolic link", "file", full)
+				return e, false, nil
+			}
 		}
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -131,6 +137,13 @@ func (r *pathReader) entry(tree messages.Tree, path string, d fs.DirEntry) (e En
 		return e, false, nil
 	}
 	return e, true, nil
+}
+
+// serversOwn reports whether the server keeps its own files at a path. Somebody may have moved them and left a link; any other link to a directory leads to what
+// is no part of the cluster, such as logs, backups, or the data directory itself.
+func serversOwn(path string) bool {
+	dir, _, _ := strings.Cut(path, "/")
+	return dir == "base" || dir == "global" || strings.HasPrefix(dir, "pg_")
 }
 
 func (r *pathReader) Open(_ context.Context, tree messages.Tree, path string) (Handle, error) {

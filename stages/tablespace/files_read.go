@@ -37,7 +37,8 @@ func (w *worker) whole(ctx context.Context, f work.File, done *feed.Done) error 
 	if done != nil && done.Sealed {
 		return nil
 	}
-	if done.Any() && f.Size > 0 && work.Digest(w.st.Requested.Options) == nil {
+	loose := f.Loose()
+	if done.Any() && f.Size > 0 && !loose && work.Digest(w.st.Requested.Options) == nil {
 		return w.rangeOf(ctx, &work.Item{Files: []work.File{f}, To: f.Size}, done)
 	}
 	w.s.file.Store(f.Path)
@@ -54,6 +55,9 @@ func (w *worker) whole(ctx context.Context, f work.File, done *feed.Done) error 
 	if f.Size == 0 {
 		probe = w.buf[:1] // whether it is there is only known after reading
 	}
+	if loose {
+		probe = w.buf
+	}
 	n, gone, err := fill(h, probe, 0)
 	if err != nil {
 		return readError(f, 0, err)
@@ -61,6 +65,10 @@ func (w *worker) whole(ctx context.Context, f work.File, done *feed.Done) error 
 	if gone {
 		return w.vanished(f, done != nil)
 	}
+	if loose && n < len(probe) {
+		f.Size, b = int64(n), probe[:n]
+	}
+	n = min(n, len(b))
 	if err := w.feed.StartFile(f.Record(), f.Size); err != nil {
 		return err
 	}
@@ -161,6 +169,9 @@ func (w *worker) small(ctx context.Context, src source.Batcher, files []work.Fil
 	ranges := make([]source.Range, len(files))
 	for i, f := range files {
 		ranges[i] = source.Range{Tree: f.Tree, Path: f.Path, Length: max(int(f.Size), 1)}
+		if f.Loose() {
+			ranges[i].Length = len(w.buf)
+		}
 	}
 	w.s.file.Store(files[0].Path)
 	// The bytes are kept until all have come: the answer holds the connection, which a second look at a page may need.
@@ -169,6 +180,9 @@ func (w *worker) small(ctx context.Context, src source.Batcher, files []work.Fil
 	err := src.ReadRanges(ctx, ranges, func(i int, data []byte) error {
 		if data == nil {
 			return nil
+		}
+		if files[i].Loose() && len(data) < len(w.buf) {
+			files[i].Size = int64(len(data))
 		}
 		at := len(arena)
 		arena = append(arena, data[:min(len(data), int(files[i].Size))]...)

@@ -7,6 +7,8 @@ package work
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"polarcast/messages"
 )
@@ -34,6 +36,20 @@ type File struct {
 // Record returns the prototype of the file's records.
 func (f File) Record() messages.Record {
 	return messages.Record{Tree: f.Tree, Path: f.Path, Mode: f.Mode, MTime: f.MTime}
+}
+
+// replayed are the directories whose files replay brings to their right size and content, whatever was read of them.
+var replayed = []string{"base", "global", "pg_tblspc", "pg_xact", "pg_multixact", "pg_commit_ts", "pg_subtrans", "pg_twophase"}
+
+// Loose reports whether no WAL tells of the file's changes, as with configuration: between the listing and the reading it may have been replaced by a longer or
+// shorter one, and then neither the beginning of that nor zeros behind it are a file. Such files are taken with the size that they have when they are read,
+// as long as one read holds them.
+func (f File) Loose() bool {
+	dir, _, below := strings.Cut(f.Path, "/")
+	if !below {
+		return true
+	}
+	return f.Tree == messages.TreeLocal && !slices.Contains(replayed, dir)
 }
 
 // Item is one piece of work.
