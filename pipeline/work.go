@@ -96,9 +96,17 @@ type WorkConsumer struct {
 	ctx  context.Context
 	stop context.CancelFunc
 
-	mu   sync.Mutex
-	held map[*WorkItem]struct{}
+	mu     sync.Mutex
+	held   map[*WorkItem]struct{}
+	heard  time.Time // when the last sign of life left that reached the server
+	silent bool
 }
+
+// silence is how long a reader may have given no sign of life until JetStream may have given what it holds to another one.
+const silence = ackWait * 3 / 4
+
+// ErrWorkLost: this process was stopped, or cut off from NATS, for so long that others may have what it holds. It must publish nothing more of that, and take work anew.
+var ErrWorkLost = errors.New("this process gave no sign of life for so long that another one may read what it was reading")
 
 // WorkItem is one item that this process holds until it acknowledges it.
 type WorkItem struct {
@@ -123,7 +131,7 @@ func (c *Client) WorkConsumer(ctx context.Context, backup string, _ WorkOptions)
 		return nil, fmt.Errorf("work queue of backup %q: %w", backup, err)
 	}
 	wctx, stop := context.WithCancel(context.Background())
-	w := &WorkConsumer{c: c, cons: cons, ctx: wctx, stop: stop, held: map[*WorkItem]struct{}{}}
+	w := &WorkConsumer{c: c, cons: cons, ctx: wctx, stop: stop, held: map[*WorkItem]struct{}{}, heard: time.Now()}
 	go w.beat()
 	return w, nil
 }
@@ -180,9 +188,24 @@ func (w *WorkConsumer) take(m jetstream.Msg) (*WorkItem, error) {
 	}
 	it := &WorkItem{w: w, m: m, re: meta.NumDelivered > 1}
 	w.mu.Lock()
+	if len(w.held) == 0 {
+		w.heard, w.silent = time.Now(), false // nothing can have been given to others
+	}
 	w.held[it] = struct{}{}
 	w.mu.Unlock()
 	return it, nil
+}
+
+// Alive returns ErrWorkLost when what this process holds may have been given to another one. It is asked before anything is published: two readers of one piece would make
+// a file of two moments, whose checksum nobody knows.
+func (w *WorkConsumer) Alive() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.silent = w.silent || time.Since(w.heard) > silence
+	if w.silent {
+		return ErrWorkLost
+	}
+	return nil
 }
 
 // beat tells JetStream that held items are being worked on.
@@ -195,23 +218,35 @@ func (w *WorkConsumer) beat() {
 			return
 		case <-t.C:
 		}
+		if w.Alive() != nil {
+			continue // others have it: it is theirs
+		}
+		at := time.Now()
 		w.mu.Lock()
 		for it := range w.held {
-			_ = it.m.InProgress() // a lost sign of life means a second delivery, which is harmless
+			_ = it.m.InProgress() // a lost sign of life means a second delivery, which Alive notices
 		}
 		w.mu.Unlock()
+		if w.c.nc.FlushTimeout(ackWait/2) == nil && w.Alive() == nil {
+			w.mu.Lock()
+			w.heard = at
+			w.mu.Unlock()
+		}
 	}
 }
 
 // Close gives back what is held, so that another reader gets it at once.
 func (w *WorkConsumer) Close() {
 	w.stop()
+	lost := w.Alive() != nil
 	w.mu.Lock()
 	held := w.held
 	w.held = map[*WorkItem]struct{}{}
 	w.mu.Unlock()
 	for it := range held {
-		_ = it.m.Nak()
+		if !lost { // else it would be taken from the one who has it now
+			_ = it.m.Nak()
+		}
 	}
 	_ = w.c.nc.FlushTimeout(2 * time.Second)
 }
@@ -230,7 +265,11 @@ func (it *WorkItem) Ack() error {
 
 // Nak gives the item back, for this process or another.
 func (it *WorkItem) Nak() error {
+	lost := it.w.Alive() != nil
 	it.release()
+	if lost {
+		return nil
+	}
 	return it.m.Nak()
 }
 

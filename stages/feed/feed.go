@@ -40,6 +40,8 @@ type Config struct {
 	OnSeal func(Sealed) error
 	// Throttle, when set, is asked before bytes are taken in.
 	Throttle func(ctx context.Context, bytes int) error
+	// Alive, when set, is asked before each message is published; an error ends the feed.
+	Alive func() error
 	// MaxInFlight bounds the bytes that JetStream has not confirmed; 0 means 8 MiB.
 	MaxInFlight int64
 	// Strict publishes all of a file's records in reading order across files, for targets that write sequentially.
@@ -382,6 +384,14 @@ func (f *Feed) Totals() Totals {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.totals
+}
+
+// alive asks whether this feed may still publish.
+func (f *Feed) alive() error {
+	if f.cfg.Alive == nil {
+		return nil
+	}
+	return f.cfg.Alive()
 }
 
 // Waiting reports whether publishing is held back by a full stream.

@@ -252,6 +252,9 @@ func (l *ledger) publish(b *indexBatch) error {
 		l.confirmed(b)
 		return nil
 	}
+	if err := l.f.alive(); err != nil {
+		return err
+	}
 	buf := append(l.f.index.Buffer(), b.buf...)
 	return l.f.index.Publish(l.f.ctx, pipeline.SubjectParts, buf, func(seq uint64, err error) {
 		if err != nil {

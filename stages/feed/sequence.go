@@ -92,6 +92,9 @@ func (f *Feed) publish(j *job, sum *fileSum) error {
 		e.confirm(0, nil)
 		return nil
 	}
+	if err := f.alive(); err != nil {
+		return err
+	}
 	if err := f.chunks.Publish(f.ctx, f.cfg.Subject, out, e.confirm); err != nil {
 		return err
 	}

@@ -94,6 +94,10 @@ func (s *Files) session(ctx context.Context, st pipeline.State, n uint32) error 
 		cancel(err)
 	}()
 	err := s.work(ctx, st, n)
+	for errors.Is(err, pipeline.ErrWorkLost) && ctx.Err() == nil {
+		s.cfg.Logger.Warn("taking work anew", "reason", err)
+		err = s.work(ctx, st, n)
+	}
 	if errors.Is(context.Cause(ctx), errOver) {
 		return nil
 	}
@@ -209,13 +213,13 @@ func (s *Files) Totals() feed.Totals {
 }
 
 // newFeed opens the feed of one worker.
-func (s *Files) newFeed(ctx context.Context, st pipeline.State, n uint32, prior *feed.Prior) (*feed.Feed, error) {
+func (s *Files) newFeed(ctx context.Context, st pipeline.State, n uint32, prior *feed.Prior, alive func() error) (*feed.Feed, error) {
 	codec, level := messages.ParseCodec(st.Requested.Codec)
 	fd, err := feed.New(ctx, feed.Config{
 		Client: s.cfg.Client, Backup: s.cfg.Backup, Session: n, Subject: pipeline.SubjectData, Codec: codec, Level: level,
 		// The workers share the processors: one compressor each. All of them publish into one stream, whose queue has a bound.
 		Workers: 1, MaxInFlight: max(2<<20, int64(8<<20)/int64(s.cfg.Jobs)),
-		Prior: prior, Digest: work.Digest(st.Requested.Options), Throttle: s.cfg.Throttle, Strict: s.cfg.Strict,
+		Prior: prior, Digest: work.Digest(st.Requested.Options), Throttle: s.cfg.Throttle, Strict: s.cfg.Strict, Alive: alive,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("could not open the pipeline for reading: %w", err)

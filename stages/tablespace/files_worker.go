@@ -27,7 +27,7 @@ type worker struct {
 }
 
 func (s *Files) worker(ctx context.Context, w *worker, prior *feed.Prior, queue *pipeline.WorkConsumer) error {
-	fd, err := s.newFeed(ctx, w.st, w.session, prior)
+	fd, err := s.newFeed(ctx, w.st, w.session, prior, queue.Alive)
 	if err != nil {
 		return err
 	}
