@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,16 @@ func TestDeltaRebuildsADivergedServer(t *testing.T) {
 			}
 			before, err := os.ReadFile(outside + ".hba")
 			if err != nil {
+				t.Fatal(err)
+			}
+			// A file where the server has a directory, and the other way round.
+			for _, name := range []string{"pg_multixact", "pg_ident.conf"} {
+				if err := os.RemoveAll(dir + "/" + name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(os.WriteFile(dir+"/pg_multixact", []byte("x"), 0o600), os.Mkdir(dir+"/pg_ident.conf", 0o700),
+				os.WriteFile(dir+"/pg_ident.conf/deep", []byte("x"), 0o600), os.Chmod(dir, 0o755)); err != nil {
 				t.Fatal(err)
 			}
 			own(t, dir)

@@ -256,19 +256,10 @@ func (s *session) wait(ctx context.Context) error {
 
 // ping asks whether the session lives.
 func (s *session) ping(ctx context.Context) error {
-	if s.f.tail == nil {
-		if err := s.mode.alive(ctx); err != nil {
-			return errSession{err}
-		}
-		return nil
+	if err := s.mode.alive(ctx); err != nil {
+		return errSession{err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
-	now, err := s.flushed(ctx)
-	if err == nil {
-		s.f.tail.advance(now)
-	}
-	return err
+	return nil
 }
 
 // controlTree is where pg_control is.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pipeline"
@@ -97,7 +99,7 @@ func (s *session) mayStitch(ctx context.Context, a messages.SessionStarted) erro
 	if err := s.sameControl(ctx, a.Session); err != nil {
 		return err
 	}
-	now, err := s.flushed(ctx)
+	now, err := flushed(ctx, s.conn)
 	if err != nil {
 		return err
 	}
@@ -118,8 +120,8 @@ func (s *session) mayStitch(ctx context.Context, a messages.SessionStarted) erro
 }
 
 // flushed asks how far the WAL is durable.
-func (s *session) flushed(ctx context.Context) (postgres.LSN, error) {
-	rows, err := query(ctx, s.conn, "SELECT pg_catalog.pg_current_wal_flush_lsn()")
+func flushed(ctx context.Context, conn *pgconn.PgConn) (postgres.LSN, error) {
+	rows, err := query(ctx, conn, "SELECT pg_catalog.pg_current_wal_flush_lsn()")
 	if err != nil {
 		return 0, errSession{err}
 	}
@@ -133,6 +135,7 @@ func (f *Files) startTail(st pipeline.State, a messages.SessionStarted) {
 	f.tail = newTail(f.ctx, a, source.ControlTree(st.Prepared), st.Prepared.WALSegmentSize, func(ctx context.Context) (source.Reader, error) {
 		return f.cfg.Open(ctx, st)
 	})
+	go f.tail.follow(f.cfg.ConnectSQL, f.cfg.PingInterval)
 }
 
 // noteBase keeps what must stay equal, and starts to watch the WAL, at the start of a session that others may go on with.

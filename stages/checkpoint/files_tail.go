@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/stages/source"
@@ -18,7 +20,8 @@ import (
 const walPage = 8192
 
 // walTail reads the source's WAL from the start point of a session on, while it grows and over the loss of sessions, and looks in it for what forbids
-// to stitch. It reads behind the server by a ping at most, so that no segment is removed before it was seen.
+// to stitch. It follows the server on a connection of its own, in the time between two sessions too: once the wal stage has a segment, the next checkpoint may
+// remove it.
 type walTail struct {
 	base messages.SessionStarted
 	tree messages.Tree
@@ -73,6 +76,37 @@ func (t *walTail) set(fn func()) {
 // advance tells how far the server's WAL is durable.
 func (t *walTail) advance(lsn postgres.LSN) {
 	t.set(func() { t.flushed = max(t.flushed, lsn) })
+}
+
+// follow asks the server how far its WAL is durable, until the tail is stopped. While the server is away nothing is added that could be missed.
+func (t *walTail) follow(connect func(context.Context) (*pgconn.PgConn, error), every time.Duration) {
+	for t.ctx.Err() == nil {
+		if conn, err := connect(t.ctx); err == nil {
+			for err == nil {
+				err = t.ask(conn)
+				t.pause(every)
+			}
+			_ = conn.Close(t.ctx)
+		}
+		t.pause(every)
+	}
+}
+
+func (t *walTail) ask(conn *pgconn.PgConn) error {
+	ctx, cancel := context.WithTimeout(t.ctx, pingTimeout)
+	defer cancel()
+	now, err := flushed(ctx, conn)
+	if err == nil {
+		t.advance(now)
+	}
+	return err
+}
+
+func (t *walTail) pause(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-t.ctx.Done():
+	}
 }
 
 // wait returns when cond is met; cond is called with the lock held.

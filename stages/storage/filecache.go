@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"sync"
+	"syscall"
 
 	"polarcast/internal/oserr"
 	"polarcast/pfs"
@@ -112,10 +113,16 @@ func (c *fileCache) openFile(at target.Place) (f pfs.File, created bool, err err
 	if errors.Is(err, fs.ErrExist) {
 		f, err = at.FS.Open(at.Path, os.O_RDWR, c.fileMode)
 	}
+	if errors.Is(err, syscall.EISDIR) { // an old copy has a directory there
+		if err = pfs.RemoveAll(at.FS, at.Path); err == nil {
+			f, err = at.FS.Open(at.Path, os.O_RDWR|os.O_CREATE|os.O_EXCL, c.fileMode)
+			created = true
+		}
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("could not create file \"%s\": %w", at.Path, unwrap(err))
 	}
-	return f, false, nil
+	return f, created, nil
 }
 
 // evict closes the oldest files that no batch holds; those that one holds are closed when it releases them.

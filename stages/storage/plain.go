@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 
 	"polarcast/messages"
 	"polarcast/pfs"
@@ -184,7 +185,15 @@ func (p *plain) chmod(at target.Place, mode uint32, created fs.FileMode) error {
 }
 
 func (p *plain) directory(b *Batch, r *messages.Record, at target.Place) error {
-	if err := pfs.MkdirAll(at.FS, at.Path, p.files.dirMode); err != nil {
+	err := pfs.MkdirAll(at.FS, at.Path, p.files.dirMode)
+	if errors.Is(err, syscall.ENOTDIR) {
+		// An old copy has a file there.
+		if err := p.remove(b, at); err != nil {
+			return err
+		}
+		err = pfs.MkdirAll(at.FS, at.Path, p.files.dirMode)
+	}
+	if err != nil {
 		return fmt.Errorf("could not create directory \"%s\": %w", at.Path, unwrap(err))
 	}
 	b.dirs[dirKey{at.FS, path.Dir(at.Path)}] = struct{}{}
@@ -226,7 +235,8 @@ func (p *plain) remove(b *Batch, at target.Place) error {
 	p.files.forget(b, at)
 	b.dirs[dirKey{at.FS, path.Dir(at.Path)}] = struct{}{}
 	if at.FS.Info().Symlinks {
-		if err := os.RemoveAll(at.Path); err != nil {
+		// Where a directory above is a file now, it is gone.
+		if err := os.RemoveAll(at.Path); err != nil && !errors.Is(err, syscall.ENOTDIR) {
 			return fmt.Errorf("could not remove \"%s\": %w", at.Path, unwrap(err))
 		}
 		return nil

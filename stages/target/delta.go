@@ -151,6 +151,10 @@ func (l *Layout) clear(links map[string]string) error {
 			}
 		}
 	}
+	// A server does not start in a directory that others may look into.
+	if err := os.Chmod(dir, l.cfg.DirMode); err != nil {
+		return fmt.Errorf("could not set permissions on directory \"%s\": %w", dir, unwrapPath(err))
+	}
 	return WalkOld(dir, l.prepare)
 }
 
