@@ -177,6 +177,8 @@ func (t *walTail) reader() (source.Reader, error) {
 
 // OpenSegment implements postgres.WALSegments. It waits until the segment is there.
 func (t *walTail) OpenSegment(start postgres.LSN) (postgres.WALSegment, error) {
+	// All before it was read, also where a switch to this segment left the end of the last one unused.
+	t.set(func() { t.read = max(t.read, start) })
 	if err := t.wait(t.ctx, func() bool { return t.flushed > start || t.end != 0 && t.end <= start }); err != nil {
 		return nil, err
 	}
