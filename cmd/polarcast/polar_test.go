@@ -52,4 +52,16 @@ func TestPolar(t *testing.T) {
 	if pids, _ := filepath.Glob(filepath.Join(disk.RunDir, "nvme1n1", "*.pid")); len(pids) > 0 {
 		t.Errorf("the disk is still mounted: %v", pids)
 	}
+
+	// A disk that holds anything may be in use on another host.
+	onDisk := []string{"--polardata=/nvme1n1/copy", "--polar_disk_name=nvme1n1", "--polar_host_id=5", "--pfsd-lib=" + disk.Library}
+	sender := send("used", "--target", "a", "--source=stream")
+	c := w.start(w.receiveArgs("receive", "used", "a", onDisk...)...)
+	if code := c.Wait(backupEnd); code != 1 || !strings.Contains(c.Stderr(), "add --force-mount") {
+		t.Fatalf("exit status %d\n%s", code, c.Stderr())
+	}
+	if _, err := os.Stat(filepath.Join(disk.Dir("nvme1n1"), "copy")); err == nil {
+		t.Error("the disk was written to")
+	}
+	w.done(sender, w.start(w.receiveArgs("receive", "used", "a", append(onDisk, "--force-mount")...)...))
 }

@@ -80,6 +80,7 @@ func receiver(r *polarcast.Receiver, a *app, fs *pflag.FlagSet, o *basebackup.Op
 	if o.PolarDiskName != "" {
 		m := pfs.MountOptions{Library: o.PFSDLibrary, Cluster: o.PolarCluster, Disk: o.PolarDiskName, HostID: o.PolarHostID, Logger: a.logger}
 		r.Mount = func(ctx context.Context) (pfs.FS, error) { return pfs.Mount(ctx, m) }
+		r.ForceMount = o.ForceMount
 	}
 	r.Settings = node.Settings{Kind: node.Kind(o.NodeIs), WriteRecoveryConf: o.WriteRecoveryConf, Slot: o.Slot, HostID: o.PolarHostID,
 		Cluster: o.PolarCluster, Start: o.Start}

@@ -108,19 +108,10 @@ func (r *backup) checkFresh() error {
 	if state == target.InUse {
 		return fmt.Errorf("directory \"%s\" exists but is not empty", o.Target.SharedDir)
 	}
-	disk := f.Info().Disk
-	if disk == "" || o.ForceMount {
+	if o.ForceMount {
 		return nil
 	}
-	entries, err := f.ReadDir("/" + disk + "/")
-	if err != nil {
-		return err
-	}
-	if len(entries) > 0 {
-		return fmt.Errorf("PFS disk \"%s\" is not empty: if another host has it mounted for writing, this backup destroys what is on it, and that cannot be seen from here; "+
-			"make sure that no other host has it mounted, then add --force-mount", disk)
-	}
-	return nil
+	return target.CheckFresh(f)
 }
 
 // spinAfter is how long the start of a backup takes before it is told why: on PolarDB it repeats checkpoints until the redo position has moved,

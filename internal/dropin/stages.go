@@ -20,7 +20,7 @@ import (
 func (r *backup) stages(ctx context.Context) error {
 	o := &r.o
 	o.Target.Name = targetName
-	st := storage.Config{Env: r.env, Target: o.Target, Sync: o.Sync}
+	st := storage.Config{Env: r.env, Target: o.Target, Sync: o.Sync, ForceMount: true} // checkFresh has looked at the disk
 	if st.Target.SharedFS != nil {
 		// That one is the run's own, which is given back before the node is started. The stages share its mount.
 		st.Target.SharedFS, st.Mount = nil, o.Mount

@@ -34,8 +34,10 @@ type Receiver struct {
 	// Settings is what the node is configured with.
 	Settings node.Settings
 	// Mount attaches the disk of the shared directory; nil when that is a local one.
-	Mount  func(context.Context) (pfs.FS, error)
-	Logger *slog.Logger
+	Mount func(context.Context) (pfs.FS, error)
+	// ForceMount says that the disk need not be empty.
+	ForceMount bool
+	Logger     *slog.Logger
 
 	env stages.Env
 }
@@ -90,7 +92,7 @@ func (r *Receiver) check() error {
 func (r *Receiver) run(ctx context.Context) error { return again(ctx, r.env, r.runOnce) }
 
 func (r *Receiver) runOnce(ctx context.Context) error {
-	st := storage.Config{Env: r.env, Target: r.Target, Sync: r.Sync, Mount: r.Mount, Throttle: stages.NewThrottle(ctx, r.env, r.Target.Name).Wait}
+	st := storage.Config{Env: r.env, Target: r.Target, Sync: r.Sync, Mount: r.Mount, ForceMount: r.ForceMount, Throttle: stages.NewThrottle(ctx, r.env, r.Target.Name).Wait}
 	if r.Tar != nil {
 		st.NewSink = func(l *target.Layout) (storage.Sink, error) {
 			t := *r.Tar

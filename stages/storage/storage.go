@@ -47,6 +47,8 @@ type Config struct {
 	// Mount, when set, attaches the disk of the shared tree before the first write, unless Target.SharedFS is there. Each layout that it is
 	// called for gives its file system back when it is closed.
 	Mount func(context.Context) (pfs.FS, error)
+	// ForceMount says that the mounted disk need not be empty when the target is begun.
+	ForceMount bool
 }
 
 // Sink puts records where they belong. Apply is called by one goroutine.
@@ -198,13 +200,33 @@ func OpenLayout(ctx context.Context, cfg Config, st pipeline.State) (*target.Lay
 	if tc.Dir == "" || tc.Dir == "-" {
 		return layout, nil
 	}
-	if err := checkSpace(cfg, st, layout); err != nil {
+	err = nil
+	if mounted != nil && !cfg.ForceMount {
+		err = checkFresh(ctx, cfg, mounted)
+	}
+	if err == nil {
+		err = checkSpace(cfg, st, layout)
+	}
+	if err != nil {
 		return nil, errors.Join(err, layout.Close())
 	}
 	if err := layout.Open(ctx, cfg.Env); err != nil {
 		return nil, errors.Join(err, layout.Close())
 	}
 	return layout, nil
+}
+
+// checkFresh refuses a disk that is in use, unless the target has begun on it.
+func checkFresh(ctx context.Context, cfg Config, f pfs.FS) error {
+	used := target.CheckFresh(f)
+	if used == nil {
+		return nil
+	}
+	// Another process of the target may have begun right now, after it had said so in the event log.
+	if st, err := cfg.Log().State(ctx); err != nil || st.Targets[cfg.Target.Name].Opened != nil {
+		return err
+	}
+	return used
 }
 
 func closeOn(err error, l *target.Layout) error {

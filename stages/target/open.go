@@ -126,6 +126,23 @@ func CheckDir(f pfs.FS, dir string) (DirState, error) {
 	return InUse, nil
 }
 
+// CheckFresh refuses a disk of PFS that holds anything: another host may use it, which cannot be seen, and two hosts that write destroy it.
+func CheckFresh(f pfs.FS) error {
+	disk := f.Info().Disk
+	if disk == "" {
+		return nil
+	}
+	entries, err := f.ReadDir("/" + disk + "/")
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		return notEmpty{fmt.Sprintf("PFS disk \"%s\" is not empty: if another host has it mounted for writing, this backup destroys what is on it, and that cannot be seen from here; "+
+			"make sure that no other host has it mounted, then add --force-mount", disk)}
+	}
+	return nil
+}
+
 // ErrNotEmpty is wrapped by refusals of directories that hold something else.
 var ErrNotEmpty = errors.New("directory exists but is not empty")
 
