@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"polarcast/internal/cli"
 	"polarcast/internal/cli/basebackup"
 	"polarcast/internal/dropin"
 	"polarcast/pfs"
@@ -39,19 +40,14 @@ func run(o *basebackup.Options) int {
 	ui := newUI(o)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	sig := make(chan os.Signal, 2)
-	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
-		if !signal.Ignored(s) { // nohup
-			signal.Notify(sig, s)
-		}
-	}
+	sig := cli.CatchInterrupts()
 	var first atomic.Int32
 	go func() {
-		s := (<-sig).(syscall.Signal)
+		s := (<-sig.First()).(syscall.Signal)
 		first.Store(int32(s))
 		cancel(errInterrupted)
 		select { // the program ends at once then: the next run goes on, or cleans up
-		case again := <-sig:
+		case again := <-sig.Second():
 			s = again.(syscall.Signal)
 		case <-pfs.Hung():
 			ui.Failed(pfs.ErrHung)

@@ -3,6 +3,7 @@ package main_test
 import (
 	"syscall"
 	"testing"
+	"time"
 
 	"polarcast/testenv"
 )
@@ -43,6 +44,8 @@ func TestSignals(t *testing.T) {
 	p = start(t, s, slow(dir, "-Ft")...) // archives cannot be continued: they are removed
 	begun(p)
 	p.Signal(syscall.SIGTERM)
+	time.Sleep(time.Millisecond)
+	p.Signal(syscall.SIGTERM) // timeout(1) sends it to the process and to its group
 	failsWith(t, p, 128+int(syscall.SIGTERM), "interrupted", "removing data directory \""+dir+"\"")
 	untouched(t, dir, false)
 	s.NoBackupLeft()

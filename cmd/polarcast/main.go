@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/pflag"
 
@@ -53,19 +51,18 @@ func run(argv []string, stdout, stderr io.Writer) int {
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
-	sig := make(chan os.Signal, 2)
-	signal.Notify(sig, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(sig)
+	sig := cli.CatchInterrupts()
+	defer sig.Stop()
 	a := &app{command: c, argv: argv, stdout: stdout, stderr: stderr, m: cli.NewMessages(stderr, "polarcast", false)}
 	go func() {
 		select {
-		case <-sig:
+		case <-sig.First():
 		case <-ctx.Done():
 			return
 		}
 		cancel(errInterrupted)
 		select { // the program ends at once then: the next run goes on
-		case <-sig:
+		case <-sig.Second():
 		case <-pfs.Hung():
 			a.fail(pfs.ErrHung)
 		}
