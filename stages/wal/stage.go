@@ -126,7 +126,16 @@ func (s *Stage) Run(ctx context.Context) error {
 			s.cfg.Logger.Warn("waiting for the server to notice that another process has left the replication slot", "error", lost.err)
 		case !inUse:
 			if s.cfg.EndWhenTerminated && postgres.SQLState(lost.err) == "57P01" {
-				return fmt.Errorf("background process terminated unexpectedly: %w", lost.err)
+				end := s.endSoon(ctx)
+				if end == 0 {
+					return fmt.Errorf("background process terminated unexpectedly: %w", lost.err)
+				}
+				if s.position() >= end && !s.w.again.comparing {
+					if err := s.finish(ctx, end); err != nil {
+						return err
+					}
+					continue
+				}
 			}
 			s.cfg.Logger.Warn("connection for WAL lost, connecting again", "error", lost.err)
 		}
@@ -136,6 +145,25 @@ func (s *Stage) Run(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// lastWord is how long the end of a session may take to be told after the server has ended the connection for WAL.
+const lastWord = 3 * time.Second
+
+// endSoon returns where the WAL of the session ends when that is known now or in a moment, else 0. The checkpoint that follows the end of backup mode
+// terminates a WAL sender whose slot keeps more than max_slot_wal_keep_size, just when all that is needed was sent: that is not the
+// intervention of an administrator.
+func (s *Stage) endSoon(ctx context.Context) postgres.LSN {
+	ctx, cancel := context.WithTimeout(ctx, lastWord)
+	defer cancel()
+	st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+		cur := st.Session()
+		return cur != nil && cur.ReadDone != nil && cur.Stopped != nil, st.Terminal()
+	})
+	if err != nil {
+		return 0
+	}
+	return postgres.LSN(st.Session().Stopped.EndLSN)
 }
 
 // position is where streaming goes on, 0 before it has begun.
