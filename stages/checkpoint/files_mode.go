@@ -87,12 +87,13 @@ func (m *backupMode) alive(ctx context.Context) error {
 	return err
 }
 
-// leave ends backup mode. The server does not wait for its archive: this backup takes the WAL itself.
-func (m *backupMode) leave(ctx context.Context) (end postgres.LSN, label, spaces []byte, err error) {
+// leave ends backup mode. With archived the server first waits until its archive has the WAL that the backup needs, as BASE_BACKUP does for a
+// backup that takes no WAL itself; it says so in notices.
+func (m *backupMode) leave(ctx context.Context, archived bool) (end postgres.LSN, label, spaces []byte, err error) {
 	sql := postgres.BackupStopSQL(m.version)
 	// The two files are asked for as bytes, since they must be passed on exactly as they are.
 	sql = strings.Replace(sql, "labelfile, spcmapfile", "pg_catalog.convert_to(labelfile, 'SQL_ASCII'), pg_catalog.convert_to(spcmapfile, 'SQL_ASCII')", 1)
-	res := m.conn.ExecParams(ctx, sql, [][]byte{[]byte("false")}, nil, nil, []int16{0, 1, 1}).Read()
+	res := m.conn.ExecParams(ctx, sql, [][]byte{strconv.AppendBool(nil, archived)}, nil, nil, []int16{0, 1, 1}).Read()
 	if res.Err != nil {
 		return 0, nil, nil, fmt.Errorf("could not end backup mode: %w", res.Err)
 	}

@@ -208,7 +208,7 @@ func (s *session) read(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	end, label, spaces, err := s.mode.leave(ctx)
+	end, label, spaces, err := s.mode.leave(ctx, s.st.Requested.WALMethod == "none")
 	if err != nil {
 		return errSession{err}
 	}
