@@ -86,7 +86,7 @@ func request(o *basebackup.Options) messages.Requested {
 		Label: o.Label, Source: "stream", WALMethod: o.WALMethod, Slot: o.Slot, CreateSlot: o.CreateSlot, NoSlot: o.NoSlot, Stitch: o.Stitch, Delta: o.Delta,
 		Codec: o.Codec, Command: commandLine(o),
 		Options: messages.BackupOptions{Checkpoint: checkpoint, MaxRate: o.MaxRate, Manifest: o.Manifest(), ManifestChecksums: o.ManifestChecksums,
-			VerifyChecksums: !o.NoVerifyChecksums, EstimateSize: o.Progress && !o.NoEstimateSize, IncrementalManifest: o.Incremental != "",
+			VerifyChecksums: !o.NoVerifyChecksums, EstimateSize: !o.NoEstimateSize, IncrementalManifest: o.Incremental != "",
 			Tar: o.Format == basebackup.Tar},
 	}
 	if o.NoManifest {

@@ -25,6 +25,10 @@ func TestErrorsOfTheOriginal(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(full, "x"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	relative, err := filepath.Rel(os.TempDir(), full) // programs run in os.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
 	port := s.PortString()
 	for _, c := range []struct {
 		name string
@@ -42,6 +46,8 @@ func TestErrorsOfTheOriginal(t *testing.T) {
 		{"slot exists", nil, []string{"-p", port, "-U", "postgres", "-C", "-S", "taken"}},
 		{"no slot", nil, []string{"-p", port, "-U", "postgres", "--no-resume", "-S", "missing"}},
 		{"directory in use", nil, []string{"-p", port, "-U", "postgres", "-D", full}},
+		{"directory in use, as it was named", nil, []string{"-p", port, "-U", "postgres", "-D", relative}},
+		{"directory below a file, as it was named", nil, []string{"-p", port, "-U", "postgres", "-D", relative + "/x/below"}},
 		{"bad compression level", nil, []string{"-p", port, "-U", "postgres", "-Xnone", "-Z", "server-gzip:99"}},
 		{"bad target", nil, []string{"-p", port, "-U", "postgres", "-Xnone", "--target", "moon"}},
 		{"target without its directory", nil, []string{"-p", port, "-U", "postgres", "-Xnone", "--target", "server"}},

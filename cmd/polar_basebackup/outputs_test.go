@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"polarcast/testenv"
@@ -40,8 +42,15 @@ func TestOutputs(t *testing.T) {
 	})
 
 	t.Run("WAL none", func(t *testing.T) {
-		dir := newDir(t)
-		must(t, s, stream(append(aside(t), "-D", dir, "-Xnone")...)...)
+		var dir string
+		// The server tells this to those whom it lets wait for its archive, without which there is no WAL for the copy.
+		for _, source := range []string{"stream", "files"} {
+			dir = newDir(t)
+			text := must(t, s, append(aside(t), "-v", "-D", dir, "-Xnone", "--source="+source)...)
+			if !strings.Contains(text, "NOTICE:  WAL archiving is not enabled") || strings.Contains(text, "write-ahead log") {
+				t.Errorf("%s: it told:\n%s", source, text)
+			}
+		}
 		check(t, s, dir, "-n")
 		if found, _ := filepath.Glob(filepath.Join(dir, "pg_wal", "0*")); len(found) > 0 {
 			t.Errorf("-X none brought %v", found)
@@ -122,7 +131,29 @@ func TestOutputs(t *testing.T) {
 		}
 	})
 
+	t.Run("progress", func(t *testing.T) {
+		for _, source := range []string{"stream", "files"} {
+			text := must(t, s, append(aside(t), "-N", "-P", "-D", newDir(t), "--source="+source)...)
+			lines := strings.Split(strings.TrimSpace(text), "\n")
+			m := regexp.MustCompile(`^(\d+)/(\d+) kB \(100%\), 2/2 tablespaces$`).FindStringSubmatch(lines[len(lines)-1])
+			if m == nil || m[1] != m[2] {
+				t.Errorf("%s: the last line of progress is not that of a whole backup:\n%s", source, text)
+			}
+		}
+		p := start(t, s, append(aside(t), stream("-v", "-P", "-r", "1M", "-D", newDir(t))...)...)
+		begun(p)
+		p.Signal(syscall.SIGTERM)
+		if text := failsWith(t, p, 128+int(syscall.SIGTERM), "interrupted"); strings.Contains(text, "(100%)") {
+			t.Errorf("an interrupted backup shows 100%%:\n%s", text)
+		}
+	})
+
 	t.Run("standard output", func(t *testing.T) {
+		refused := start(t, s, stream("-D", "-", "-Ft", "-Xfetch")...)
+		fails(t, refused, "can only write single tablespace to stdout, database has 2")
+		if refused.Stdout() != "" {
+			t.Errorf("%d bytes were written to standard output", len(refused.Stdout()))
+		}
 		s.Exec("DROP TABLE there", "DROP TABLESPACE aside")
 		p := start(t, s, stream("-D", "-", "-Ft", "-Xfetch")...)
 		if code := p.Wait(generous); code != 0 {

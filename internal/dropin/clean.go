@@ -26,10 +26,10 @@ func (r *backup) failed(cause error) error {
 	case target.IsKept(r.o.Target.Dir):
 		return r.leave(cause)
 	case r.o.NoClean:
-		r.o.UI.Info("data directory \"%s\" not removed at user's request", r.o.Target.Dir)
+		r.o.UI.Info("data directory \"%s\" not removed at user's request", r.named)
 		return nil
 	case !r.o.NoResume && r.o.Tar == nil && r.final.Session() != nil && (r.resumed || !refusal(cause)):
-		r.o.UI.Info("the interrupted backup is kept in \"%s\": run the same command again to continue it, or with --no-resume to start over", r.o.Target.Dir)
+		r.o.UI.Info("the interrupted backup is kept in \"%s\": run the same command again to continue it, or with --no-resume to start over", r.named)
 		return nil
 	}
 	return r.clean(opened)
@@ -83,9 +83,9 @@ func (r *backup) clean(opened *messages.TargetOpened) error {
 		return err
 	}
 	if r.made {
-		r.o.UI.Info("removing data directory \"%s\"", dir)
+		r.o.UI.Info("removing data directory \"%s\"", r.named)
 	} else {
-		r.o.UI.Info("removing contents of data directory \"%s\"", dir)
+		r.o.UI.Info("removing contents of data directory \"%s\"", r.named)
 	}
 	return empty(dir, r.made)
 }

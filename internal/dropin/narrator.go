@@ -17,8 +17,7 @@ type narrator struct {
 	mu     sync.Mutex
 	slot   *messages.SlotReady
 	ended  bool
-	last_  pipeline.Progress
-	seen   bool
+	last   pipeline.Progress
 	finale chan struct{}
 }
 
@@ -36,11 +35,17 @@ func (v *narrator) event(_ uint64, ev messages.Event) error {
 			return err
 		}
 		v.r.phases.checkpoint = now
+		v.last = pipeline.Progress{TablespacesTotal: len(s.Tablespaces)}
+		for _, t := range s.Tablespaces {
+			v.last.Total += max(t.SizeKB, 0) * 1024
+		}
 		if v.r.o.Request.Options.NoShared {
 			return nil
 		}
 		ui.Verbose("checkpoint completed")
-		ui.Verbose("write-ahead log start point: %s on timeline %d", postgres.LSN(s.StartLSN), s.Timeline)
+		if v.r.o.Request.WALMethod != "none" {
+			ui.Verbose("write-ahead log start point: %s on timeline %d", postgres.LSN(s.StartLSN), s.Timeline)
+		}
 		if v.slot != nil {
 			ui.Verbose("starting background WAL receiver")
 			if v.slot.Temporary {
@@ -55,11 +60,13 @@ func (v *narrator) event(_ uint64, ev messages.Event) error {
 			return err
 		}
 		v.r.phases.read = now
-		v.endProgress()
+		v.endProgress(d.Bytes)
 		if v.r.o.Request.Options.NoShared {
 			return nil
 		}
-		ui.Verbose("write-ahead log end point: %s", postgres.LSN(d.EndLSN))
+		if v.r.o.Request.WALMethod != "none" {
+			ui.Verbose("write-ahead log end point: %s", postgres.LSN(d.EndLSN))
+		}
 		if d.ManifestChecked {
 			ui.Verbose("size and checksum of %d files are as the server's backup manifest says", d.ManifestFiles)
 		}
@@ -86,17 +93,22 @@ func (v *narrator) progress(p pipeline.Progress) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.last_, v.seen = p, true
+	v.last = p
 	if v.r.phases.read.IsZero() {
 		v.r.o.UI.Progress(p, false)
 	}
 }
 
-// endProgress prints the last progress line before anything that comes after the data.
-func (v *narrator) endProgress() {
-	if v.seen {
-		v.r.o.UI.Progress(v.last_, true)
+// endProgress prints the last progress line before anything that comes after the data. Reports come once a second and on another way than
+// events, so none may have come yet: what the event log says is enough.
+func (v *narrator) endProgress(read int64) {
+	p := v.last
+	p.Read = max(p.Read, read)
+	if p.Total > 0 {
+		p.Total = p.Read // it was an estimate
 	}
+	p.Tablespaces = p.TablespacesTotal
+	v.r.o.UI.Progress(p, true)
 }
 
 // wait returns when the last event was told, or ctx ends.
@@ -119,13 +131,10 @@ func (v *narrator) wait(ctx context.Context) {
 	}
 }
 
-// last ends an open progress line after a failure, so that the error begins on a line of its own.
-func (v *narrator) last() {
+// end says that all went well, when it did.
+func (v *narrator) end() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.r.phases.read.IsZero() {
-		v.endProgress()
-	}
 	if v.ended {
 		v.r.o.UI.Verbose("base backup completed")
 	}

@@ -28,6 +28,9 @@ func (r *backup) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.named == "" {
+		r.named = filepath.Clean(r.o.Target.Dir)
+	}
 	r.o.Target.Dir = dir
 	r.storeDir = filepath.Join(dir, target.MarkerDir, "jetstream")
 	if err := r.attach(ctx); err != nil {
@@ -37,7 +40,7 @@ func (r *backup) open(ctx context.Context) error {
 		r.made = made
 		return r.reopen(ctx, owner)
 	}
-	state, err := target.CheckDir(pfs.Local(), dir)
+	state, err := target.CheckDir(pfs.Local(), r.named)
 	if err != nil {
 		return err
 	}
@@ -45,7 +48,7 @@ func (r *backup) open(ctx context.Context) error {
 	case state == target.InUse && r.o.Target.Delta:
 		return r.take(ctx)
 	case state == target.InUse:
-		return fmt.Errorf("directory \"%s\" exists but is not empty", r.o.Target.Dir)
+		return fmt.Errorf("directory \"%s\" exists but is not empty", r.named)
 	}
 	if err := r.checkFresh(); err != nil {
 		return err
@@ -53,7 +56,7 @@ func (r *backup) open(ctx context.Context) error {
 	switch state {
 	case target.Missing:
 		if err := pfs.MkdirAll(pfs.Local(), dir, dirMode); err != nil {
-			return fmt.Errorf("could not create directory \"%s\": %w", dir, oserr.Cause(err))
+			return fmt.Errorf("could not create directory \"%s\": %w", r.named, oserr.Cause(err))
 		}
 		r.made = true
 	}
@@ -97,7 +100,7 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 		return r.retake(ctx)
 	}
 	if target.IsKept(r.o.Target.Dir) && (r.o.NoResume || !r.o.Target.Delta && !r.continues(st)) {
-		return fmt.Errorf("directory \"%s\" holds an old copy that an interrupted command with --delta was bringing up to date: repeat that command, or remove the directory", r.o.Target.Dir)
+		return fmt.Errorf("directory \"%s\" holds an old copy that an interrupted command with --delta was bringing up to date: repeat that command, or remove the directory", r.named)
 	}
 	if r.o.NoResume || st.Requested == nil || r.o.Tar != nil { // archives are written from front to back: they are begun again
 		return r.restart(ctx, st)
@@ -105,11 +108,11 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 	r.o.Target.Delta = r.o.Target.Delta || target.IsKept(r.o.Target.Dir)
 	if st.Requested.Fingerprint != r.o.Fingerprint {
 		return fmt.Errorf("directory \"%s\" holds an interrupted backup that was made with other options (%s): repeat that command to continue it, or add --no-resume to start over",
-			r.o.Target.Dir, st.Requested.Command)
+			r.named, st.Requested.Command)
 	}
 	if st.Prepared != nil && st.Prepared.SystemID != r.prepared.SystemID {
 		return fmt.Errorf("directory \"%s\" holds an interrupted backup of another server (system identifier %s, this one is %s): connect to that server to continue it, or add --no-resume to start over",
-			r.o.Target.Dir, st.Prepared.SystemID, r.prepared.SystemID)
+			r.named, st.Prepared.SystemID, r.prepared.SystemID)
 	}
 	if st.Completed == nil && st.Terminal() != nil {
 		return r.restart(ctx, st)
@@ -124,14 +127,14 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 		}
 	}
 	r.resumed = true
-	r.o.UI.Info("continuing the interrupted backup in directory \"%s\"", r.o.Target.Dir)
+	r.o.UI.Info("continuing the interrupted backup in directory \"%s\"", r.named)
 	return nil
 }
 
 // restart removes what the interrupted backup created and begins a new one.
 func (r *backup) restart(ctx context.Context, st pipeline.State) error {
 	opened := st.Targets[targetName].Opened
-	r.o.UI.Info("removing the interrupted backup in directory \"%s\"", r.o.Target.Dir)
+	r.o.UI.Info("removing the interrupted backup in directory \"%s\"", r.named)
 	if err := r.clean(opened); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type backup struct {
 	made      bool // this run, or the one that it continues, created the directory
 	resumed   bool
 	storeDir  string
+	named     string // the data directory in the user's words
 	sourceDir string // the source's data directory on this host
 	started   time.Time
 	final     pipeline.State

@@ -3,6 +3,7 @@ package dropin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/oklog/run"
@@ -77,6 +78,10 @@ func (r *backup) tarSink(l *target.Layout) (storage.Sink, error) {
 	t := *r.o.Tar
 	t.Inject = r.o.Settings.RecoveryFiles(r.prepared.ServerVersion)
 	if r.stdout() {
+		// One archive holds one tablespace's files: with the map that says where the others are, a server refuses to start on what is unpacked.
+		if _, shared := l.Shared(); shared == "" && len(l.Spaces()) > 0 {
+			return nil, fmt.Errorf("can only write single tablespace to stdout, database has %d", len(l.Spaces())+1)
+		}
 		t.Out = r.o.Stdout
 	}
 	return storage.NewTarSink(l, r.o.Sync, t), nil
@@ -111,7 +116,7 @@ func (r *backup) follow(ctx context.Context) func() {
 		v.wait(ctx)
 		cancel()
 		<-done
-		v.last()
+		v.end()
 	}
 }
 
