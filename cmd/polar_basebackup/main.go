@@ -19,9 +19,15 @@ import (
 )
 
 func main() {
-	o, code, done := basebackup.Start(os.Args, os.Stdout, os.Stderr)
-	if done {
-		os.Exit(code)
+	o, err, done := basebackup.Start(os.Args, os.Stdout, os.Stderr)
+	switch {
+	case err != nil:
+		if err := dropin.ReportRefusal(o.Report, err); err != nil {
+			cli.NewMessages(os.Stderr, o.Argv0, false).Fail(err)
+		}
+		os.Exit(1)
+	case done:
+		os.Exit(0)
 	}
 	os.Exit(run(o))
 }
@@ -57,6 +63,8 @@ func run(o *basebackup.Options) int {
 	opts, err := options(o, ui)
 	if err == nil {
 		err = dropin.Run(ctx, opts)
+	} else {
+		err = errors.Join(err, dropin.ReportRefusal(o.Report, err))
 	}
 	if told := new(dropin.Told); err != nil && !errors.As(err, told) {
 		ui.Failed(err)

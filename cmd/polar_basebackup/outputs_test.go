@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"polarcast/testenv"
 )
 
@@ -202,8 +204,40 @@ func TestOutputs(t *testing.T) {
 		if r := report(t, file); r.OK || !strings.Contains(r.Error, "exists but is not empty") {
 			t.Errorf("report %+v", r)
 		}
-		p = start(t, s, stream("-D", newDir(t), "--report", "/no/such/place/report.json")...)
-		fails(t, p, "/no/such/place")
+		dir = newDir(t)
+		p = start(t, s, stream("-D", dir, "--report", "/no/such/place/report.json")...)
+		fails(t, p, "could not be written to \"/no/such/place/report.json\": No such file or directory")
+		untouched(t, dir, false)
+		// Refused before there is a server: the report of the run before would be taken for this one's.
+		for _, args := range [][]string{{"-C"}, {"-d", "no such=option"}} {
+			must(t, s, stream("--report", file, "--target=blackhole", "-Xnone")...)
+			fails(t, start(t, s, append([]string{"-D", dir, "--report", file}, args...)...))
+			if r := report(t, file); r.OK || r.Error == "" || r.Started.IsZero() {
+				t.Errorf("%v: report %+v", args, r)
+			}
+		}
+		if left, _ := filepath.Glob(file + "?*"); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+
+	t.Run("report to a pipe", func(t *testing.T) {
+		fifo := filepath.Join(testenv.Dir(t), "pipe")
+		if err := unix.Mkfifo(fifo, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan []byte, 1)
+		go func() {
+			b, _ := os.ReadFile(fifo)
+			got <- b
+		}()
+		must(t, s, stream("--report", fifo, "--target=blackhole", "-Xnone")...)
+		if b := <-got; !bytes.Contains(b, []byte(`"ok": true`)) {
+			t.Errorf("read %q", b)
+		}
+		if info, err := os.Lstat(fifo); err != nil || info.Mode().IsRegular() {
+			t.Errorf("the pipe was replaced: %v, %v", info.Mode(), err)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"syscall"
 	"testing"
 
 	"polarcast/testenv"
@@ -24,5 +25,42 @@ func TestSlotTakenAtTheEnd(t *testing.T) {
 		dir := newDir(t)
 		must(t, s, "-N", "-D", dir, "--source="+source)
 		check(t, s, dir)
+	}
+}
+
+// TestSlotIsCleanedUp interrupts backups that make a slot and cannot be continued: the slot goes with the rest, so that the same command does not find
+// it in its way.
+func TestSlotIsCleanedUp(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t, 15, testenv.Options{})
+	filler(s, 12)
+	dir := newDir(t)
+	args := []string{"-C", "-S", "mine"}
+
+	p := start(t, s, slow(dir, append(args, "--no-resume")...)...)
+	begun(p)
+	p.Signal(syscall.SIGTERM)
+	failsWith(t, p, 128+int(syscall.SIGTERM), "dropping replication slot \"mine\"")
+	untouched(t, dir, false)
+	s.NoBackupLeft()
+
+	// Somebody else's is left alone.
+	s.Exec("SELECT pg_create_physical_replication_slot('mine')")
+	fails(t, start(t, s, slow(dir, append(args, "--no-resume")...)...), "replication slot \"mine\" already exists")
+	s.NoBackupLeft("mine")
+	if s.Value("SELECT count(*)::text FROM pg_replication_slots") != "1" {
+		t.Error("the slot of somebody else was dropped")
+	}
+	s.Exec("SELECT pg_drop_replication_slot('mine')")
+
+	// Archives are begun again, also after a kill.
+	p = start(t, s, slow(dir, append(args, "-Ft")...)...)
+	begun(p)
+	p.Kill()
+	must(t, s, stream(append(args, "-Ft", "-D", dir)...)...)
+	clean(t, dir)
+	s.NoBackupLeft("mine")
+	if s.Value("SELECT count(*)::text FROM pg_replication_slots") != "1" {
+		t.Error("the finished backup has no slot")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"polarcast/internal/oserr"
 	"polarcast/messages"
 	"polarcast/pfs"
+	"polarcast/pipeline"
 	"polarcast/stages/target"
 )
 
@@ -21,7 +22,6 @@ func (r *backup) failed(cause error) error {
 	if r.stdout() {
 		return nil
 	}
-	opened := r.final.Targets[targetName].Opened
 	switch {
 	case target.IsKept(r.o.Target.Dir):
 		return r.leave(cause)
@@ -32,7 +32,7 @@ func (r *backup) failed(cause error) error {
 		r.o.UI.Info("the interrupted backup is kept in \"%s\": run the same command again to continue it, or with --no-resume to start over", r.named)
 		return nil
 	}
-	return r.clean(opened)
+	return r.clean(r.final)
 }
 
 // refusal reports whether an error came before anything was written to the target, so that there is nothing to continue.
@@ -50,11 +50,14 @@ func (r *backup) abandon() error {
 	}
 	r.close()
 	r.client, r.server = nil, nil
-	return r.clean(nil)
+	return r.clean(pipeline.State{})
 }
 
 // clean removes what the backup created and nothing else. The data directory goes last: it holds the event log that says what else there is.
-func (r *backup) clean(opened *messages.TargetOpened) error {
+func (r *backup) clean(st pipeline.State) error {
+	if err := r.dropSlot(st); err != nil {
+		return fmt.Errorf("the interrupted backup is not removed: %w", err)
+	}
 	if r.client != nil && r.server == nil {
 		if err := r.client.RemoveBackup(context.Background(), r.id); err != nil {
 			return err
@@ -73,7 +76,7 @@ func (r *backup) clean(opened *messages.TargetOpened) error {
 		return nil // what an old copy holds is its user's
 	}
 	var ev messages.TargetOpened
-	if opened != nil {
+	if opened := st.Targets[targetName].Opened; opened != nil {
 		ev = *opened
 	}
 	notMain := func(d string) bool { return d == dir }

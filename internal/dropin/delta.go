@@ -69,7 +69,7 @@ func (r *backup) leave(cause error) error {
 		}
 		if same {
 			r.o.UI.Info("data directory \"%s\" is as it was before", dir)
-			return nil
+			return r.dropSlot(r.final)
 		}
 	}
 	r.o.UI.Info("data directory \"%s\" is not complete: run the same command again to continue", dir)

@@ -133,9 +133,8 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 
 // restart removes what the interrupted backup created and begins a new one.
 func (r *backup) restart(ctx context.Context, st pipeline.State) error {
-	opened := st.Targets[targetName].Opened
 	r.o.UI.Info("removing the interrupted backup in directory \"%s\"", r.named)
-	if err := r.clean(opened); err != nil {
+	if err := r.clean(st); err != nil {
 		return err
 	}
 	r.id = ""

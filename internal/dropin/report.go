@@ -1,10 +1,6 @@
 package dropin
 
 import (
-	"encoding/json"
-	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"polarcast/messages"
@@ -96,18 +92,7 @@ func (r *backup) report(runErr error) error {
 	if s := pfs.ReadStats(); s.Calls > 0 {
 		rep.PFS = &PFSReport{Calls: s.Calls, Seconds: s.Time.Round(time.Millisecond).Seconds(), BytesRead: s.BytesRead, BytesWritten: s.BytesWritten}
 	}
-	b, err := json.MarshalIndent(rep, "", "  ")
-	if err != nil {
-		return err
-	}
-	tmp := r.o.Report + ".tmp"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o644); err == nil {
-		err = os.Rename(tmp, r.o.Report)
-		if err == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("could not write the report to \"%s\": is the directory \"%s\" there and writable?", r.o.Report, filepath.Dir(r.o.Report))
+	return rep.write(r.o.Report)
 }
 
 func (p phases) seconds(now time.Time) Seconds {

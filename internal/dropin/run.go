@@ -48,6 +48,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	r := &backup{o: o, started: time.Now()}
 	r.phases.start = r.started
 	r.damage.ui = o.UI
+	if err := r.checkReport(); err != nil {
+		return err
+	}
 	defer func() {
 		err = cause(ctx, err)
 		if e := r.report(err); e != nil {

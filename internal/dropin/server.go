@@ -43,6 +43,7 @@ func (r *backup) serverTarget(ctx context.Context) error {
 		return err
 	}
 	r.o.UI.Verbose("initiating base backup, waiting for checkpoint to complete")
+	r.o.UI.WaitingForCheckpoint()
 	bb, err := conn.BaseBackup(ctx, command)
 	if err != nil {
 		return err

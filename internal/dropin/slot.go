@@ -3,8 +3,11 @@ package dropin
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"polarcast/internal/postgres"
+	"polarcast/pipeline"
+	"polarcast/stages/checkpoint"
 )
 
 // checkSlot fails when the slot that was named is not there, before anything is written: the WAL receiver would find out after the first files.
@@ -23,4 +26,20 @@ func (r *backup) checkSlot(ctx context.Context, conn *postgres.Conn) error {
 		return fmt.Errorf("could not send replication command \"START_REPLICATION\": ERROR:  replication slot \"%s\" does not exist", q.Slot)
 	}
 	return nil
+}
+
+// dropTime bounds what dropping a slot may take when a run is over.
+const dropTime = 20 * time.Second
+
+// dropSlot drops the slot that --create-slot made, when what the backup created is removed: the same command would find it in its way, and it holds
+// WAL back that nobody is going to ask for.
+func (r *backup) dropSlot(st pipeline.State) error {
+	slot := checkpoint.MadeSlot(st)
+	if slot == "" {
+		return nil
+	}
+	r.o.UI.Info("dropping replication slot \"%s\"", slot)
+	ctx, cancel := context.WithTimeout(context.Background(), dropTime)
+	defer cancel()
+	return checkpoint.DropSlot(ctx, r.o.Connect, slot)
 }

@@ -52,19 +52,32 @@ func (s *Stage) intend(ctx context.Context, slot string) error {
 	})
 }
 
-// DropOwnSlot drops the slot of a backup that has one of its own. A slot that is gone is no error; one that is still in use is waited for, because
-// the server may need a moment to notice that the wal stage has left.
+// DropOwnSlot drops the slot of a backup that has one of its own.
 func DropOwnSlot(ctx context.Context, connect func(context.Context) (*postgres.Conn, error), r *messages.Requested) error {
 	if r == nil || !r.OwnSlot || r.Slot == "" {
 		return nil
 	}
+	return DropSlot(ctx, connect, r.Slot)
+}
+
+// MadeSlot is the name of the slot that the backup of a log has made for its user (--create-slot), or was about to make when it ended; else "".
+func MadeSlot(st pipeline.State) string {
+	if st.Requested == nil || st.Requested.OwnSlot || st.SlotIntended == nil {
+		return ""
+	}
+	return st.SlotIntended.Slot
+}
+
+// DropSlot drops a slot. One that is gone is no error; one that is still in use is waited for, because the server may need a moment to notice that
+// the wal stage has left.
+func DropSlot(ctx context.Context, connect func(context.Context) (*postgres.Conn, error), slot string) error {
 	conn, err := connect(ctx)
 	if err != nil {
-		return fmt.Errorf("replication slot \"%s\" is left on the server: %w", r.Slot, err)
+		return fmt.Errorf("replication slot \"%s\" is left on the server: %w", slot, err)
 	}
 	defer conn.Close()
 	for end := time.Now().Add(10 * time.Second); ; {
-		err = conn.DropSlot(ctx, r.Slot, false)
+		err = conn.DropSlot(ctx, slot, false)
 		switch postgres.SQLState(err) {
 		case stateMissing:
 			return nil
@@ -79,7 +92,7 @@ func DropOwnSlot(ctx context.Context, connect func(context.Context) (*postgres.C
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("replication slot \"%s\" is left on the server, where it holds WAL back; drop it there: %w", r.Slot, err)
+			return fmt.Errorf("replication slot \"%s\" is left on the server, where it holds WAL back; drop it there: %w", slot, err)
 		}
 		return nil
 	}

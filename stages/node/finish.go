@@ -109,13 +109,22 @@ func (s *Stage) finishPlain(st pipeline.State, l *target.Layout) error {
 	return nil
 }
 
-// finishTar gives the manifest of tar archives its name.
+// finishTar makes the names of archives durable, which storage has made the archives themselves, and gives the manifest its own.
 func (s *Stage) finishTar(l *target.Layout) error {
 	local := pfs.Local()
+	durable := s.cfg.Storage.Sync != storage.SyncNone
+	if durable {
+		s.phase(PhaseSync)
+		if l.Dir() != "-" {
+			if err := syncTree(local, l.Dir()); err != nil {
+				return err
+			}
+		}
+	}
 	pending := l.Dir() + "/" + target.ManifestPending
 	if exists(local, pending) {
 		s.phase(PhaseManifest)
-		if err := rename(local, pending, l.Dir()+"/backup_manifest", s.cfg.Storage.Sync != storage.SyncNone); err != nil {
+		if err := rename(local, pending, l.Dir()+"/backup_manifest", durable); err != nil {
 			return err
 		}
 	}

@@ -8,17 +8,17 @@ import (
 )
 
 // Start reads the command line and does what ends there: help, version and
-// refusals. When done is set, the program exits with status code; else the
-// options say what to do.
-func Start(args []string, stdout, stderr io.Writer) (o *Options, code int, done bool) {
-	o, err := Parse(args)
+// refusals. When done is set, the program ends, with status 1 after an error
+// (which was printed); else the options say what to do.
+func Start(args []string, stdout, stderr io.Writer) (o *Options, err error, done bool) {
+	o, err = Parse(args)
 	if err != nil {
 		argv0 := ""
 		if len(args) > 0 {
 			argv0 = args[0]
 		}
 		cli.NewMessages(stderr, argv0, false).Fail(err)
-		return nil, 1, true
+		return o, err, true
 	}
 	switch o.Action {
 	case Help:
@@ -26,11 +26,11 @@ func Start(args []string, stdout, stderr io.Writer) (o *Options, code int, done 
 	case Version:
 		_, err = fmt.Fprint(stdout, VersionText(o.ProgName))
 	default:
-		return o, 0, false
+		return o, nil, false
 	}
 	if err != nil {
-		cli.NewMessages(stderr, o.Argv0, false).Error("could not write to standard output: %s", err)
-		return nil, 1, true
+		err = fmt.Errorf("could not write to standard output: %w", err)
+		cli.NewMessages(stderr, o.Argv0, false).Fail(err)
 	}
-	return o, 0, true
+	return o, err, true
 }

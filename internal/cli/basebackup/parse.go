@@ -20,6 +20,7 @@ type parser struct {
 
 // Parse reads a command line; args[0] is the program as it was called. An error
 // is a [cli.Error], to be printed with [cli.Messages.Fail]; the exit status is 1.
+// The options that come with it are as far as the command line was read.
 // Help and version are asked for by the first argument only, as in the original.
 func Parse(args []string) (*Options, error) {
 	argv0 := ""
@@ -41,21 +42,21 @@ func Parse(args []string) (*Options, error) {
 	for {
 		opt, value, more, err := scan.Next()
 		if err != nil {
-			return nil, err
+			return p.o, err
 		}
 		if !more {
 			break
 		}
 		p.given[opt.Key] = true
 		if err := p.option(opt.Key, value); err != nil {
-			return nil, err
+			return p.o, err
 		}
 	}
 	if extra := scan.Extra(); len(extra) > 0 {
-		return nil, p.usage("too many command-line arguments (first is \"%s\")", extra[0])
+		return p.o, p.usage("too many command-line arguments (first is \"%s\")", extra[0])
 	}
 	if err := p.check(); err != nil {
-		return nil, err
+		return p.o, err
 	}
 	return p.o, nil
 }

@@ -224,8 +224,8 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %s", line, err, want)
 		}
 		var out, errs bytes.Buffer
-		if _, code, done := Start(append([]string{"polar_basebackup"}, strings.Split(line, "|")...), &out, &errs); code != 1 || !done {
-			t.Errorf("%s: status %d, done %v", line, code, done)
+		if _, err, done := Start(append([]string{"polar_basebackup"}, strings.Split(line, "|")...), &out, &errs); err == nil || !done {
+			t.Errorf("%s: error %v, done %v", line, err, done)
 		}
 		if !strings.HasPrefix(errs.String(), "polar_basebackup: ") || out.Len() > 0 {
 			t.Errorf("%s: printed %q %q", line, out.String(), errs.String())
@@ -236,8 +236,8 @@ func TestRefusals(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	for _, arg := range []string{"--help", "-?"} {
 		var out, errs bytes.Buffer
-		if _, code, done := Start([]string{"/x/polar_basebackup", arg, "--nonsense"}, &out, &errs); code != 0 || !done || errs.Len() > 0 {
-			t.Errorf("%s: status %d, done %v, %s", arg, code, done, errs.String())
+		if _, err, done := Start([]string{"/x/polar_basebackup", arg, "--nonsense"}, &out, &errs); err != nil || !done || errs.Len() > 0 {
+			t.Errorf("%s: error %v, done %v, %s", arg, err, done, errs.String())
 		}
 		if !strings.HasPrefix(out.String(), "polar_basebackup takes a base backup") {
 			t.Errorf("%s printed %q", arg, out.String())
