@@ -123,6 +123,22 @@ func TestForeignDirectories(t *testing.T) {
 	s.NoBackupLeft()
 }
 
+// The directory is removed under a run: it ends by name, whichever way it reads, and touches nothing more.
+func TestDirectoryRemovedWhileCopying(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t, 15, testenv.Options{})
+	filler(s, 12)
+	for _, args := range [][]string{slow(newDir(t)), {"--source=files", "--read=sql", "-v", "-r", "4M", "-D", newDir(t)}} {
+		dir := args[len(args)-1]
+		p := start(t, s, args...)
+		begun(p)
+		for os.RemoveAll(dir) != nil { // files are written into it
+		}
+		fails(t, p, "data directory \""+dir+"\" was removed or replaced while the backup ran")
+		s.NoBackupLeft()
+	}
+}
+
 // Directories may be given relative, with slashes at the end, and under any umask.
 func TestDirectoryNames(t *testing.T) {
 	t.Parallel()

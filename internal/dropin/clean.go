@@ -22,7 +22,12 @@ func (r *backup) failed(cause error) error {
 	if r.stdout() {
 		return nil
 	}
+	owner, _ := target.OwnerOf(r.o.Target.Dir)
 	switch {
+	case owner != r.id:
+		// What is there now may be somebody else's.
+		r.o.UI.Info("data directory \"%s\" was removed or replaced while the backup ran: remove what is left of it before another run", r.o.Target.Dir)
+		return r.dropSlot(r.final)
 	case target.IsKept(r.o.Target.Dir):
 		return r.leave(cause)
 	case r.o.NoClean:

@@ -90,7 +90,7 @@ func (r *backup) report(runErr error) error {
 	}
 	rep.Seconds = r.phases.seconds(time.Now())
 	if s := pfs.ReadStats(); s.Calls > 0 {
-		rep.PFS = &PFSReport{Calls: s.Calls, Seconds: s.Time.Round(time.Millisecond).Seconds(), BytesRead: s.BytesRead, BytesWritten: s.BytesWritten}
+		rep.PFS = &PFSReport{Calls: s.Calls, Seconds: seconds(s.Time), BytesRead: s.BytesRead, BytesWritten: s.BytesWritten}
 	}
 	return rep.write(r.o.Report)
 }
@@ -100,7 +100,7 @@ func (p phases) seconds(now time.Time) Seconds {
 		if a.IsZero() || b.IsZero() || b.Before(a) {
 			return 0
 		}
-		return b.Sub(a).Round(time.Millisecond).Seconds()
+		return seconds(b.Sub(a))
 	}
 	all := p.read
 	if p.wal.After(all) {
@@ -108,4 +108,9 @@ func (p phases) seconds(now time.Time) Seconds {
 	}
 	return Seconds{Total: between(p.start, now), Checkpoint: between(p.start, p.checkpoint), Read: between(p.checkpoint, p.read),
 		WAL: between(p.read, p.wal), Write: between(all, p.written), Finish: between(p.written, now)}
+}
+
+// seconds has three digits after the point, also as JSON: Duration.Seconds adds two numbers, and 2.47 becomes 2.4699999999999998.
+func seconds(d time.Duration) float64 {
+	return float64(d.Round(time.Millisecond).Milliseconds()) / 1000
 }
