@@ -132,6 +132,10 @@ func TestDirectoryRemovedWhileCopying(t *testing.T) {
 		dir := args[len(args)-1]
 		p := start(t, s, args...)
 		begun(p)
+		s.Eventually("files are written", func() (bool, error) {
+			found, err := filepath.Glob(filepath.Join(dir, "base", "*", "*"))
+			return len(found) > 0, err
+		})
 		for os.RemoveAll(dir) != nil { // files are written into it
 		}
 		fails(t, p, "data directory \""+dir+"\" was removed or replaced while the backup ran")

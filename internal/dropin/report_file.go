@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"polarcast/internal/oserr"
 )
 
@@ -93,7 +95,11 @@ func (r *backup) checkReport() error {
 		return nil
 	}
 	place, special, err := reportPlace(r.o.Report)
-	if err == nil && !special {
+	switch {
+	case err != nil:
+	case special:
+		err = unix.Access(place, unix.W_OK)
+	default:
 		var f *os.File
 		if f, err = newReport(place); err == nil {
 			f.Close()
