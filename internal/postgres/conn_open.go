@@ -17,7 +17,7 @@ func Connect(ctx context.Context, cfg *Config) (*Conn, error) {
 }
 
 // ConnectSQL makes a connection for SQL with prepared statements and binary results; cfg must have been made without Replication. Timeouts of the session are
-// off and its search_path is empty.
+// off, its search_path is empty, and text comes and goes in the database's own encoding, unconverted.
 func ConnectSQL(ctx context.Context, cfg *Config) (*pgconn.PgConn, error) {
 	if cfg.opts.Replication {
 		return nil, errors.New("a replication connection cannot be used for SQL")
@@ -102,7 +102,8 @@ func (c *Conn) setUp() error {
 	if c.ServerVersion() >= 170000 {
 		settings = append(settings, "transaction_timeout")
 	}
-	sql := "SELECT pg_catalog.set_config('search_path', '', false)"
+	// Names of files, tablespaces and databases come as the bytes that they are: a character that another encoding has no form for would be an error.
+	sql := "SELECT pg_catalog.set_config('search_path', '', false), pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)"
 	for _, s := range settings {
 		sql += ", pg_catalog.set_config('" + s + "', '0', false)"
 	}

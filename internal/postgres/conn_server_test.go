@@ -236,7 +236,7 @@ connection to server at "127.0.0.1", port ` + port +
 // testSession looks at what a new session for SQL has set.
 func testSession(t *testing.T, s *pgServer) {
 	c := s.connect(ConnOptions{})
-	for name, want := range map[string]string{"search_path": "", "statement_timeout": "0", "idle_session_timeout": "0"} {
+	for name, want := range map[string]string{"search_path": "", "statement_timeout": "0", "idle_session_timeout": "0", "client_encoding": "SQL_ASCII"} {
 		if v, err := c.Show(context.Background(), name); err != nil || v != want {
 			t.Errorf("%s is %q, %v", name, v, err)
 		}

@@ -1,6 +1,7 @@
 package source_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -19,6 +20,9 @@ import (
 	"polarcast/testenv"
 )
 
+// pooled is the application_name of the SQL reader's connections.
+const pooled = "pooled"
+
 // readers returns the ways to read one server.
 func readers(t *testing.T, srv *testenv.Server) map[string]source.Reader {
 	t.Helper()
@@ -28,7 +32,7 @@ func readers(t *testing.T, srv *testenv.Server) map[string]source.Reader {
 		t.Fatal(err)
 	}
 	sql, err := source.NewSQL(context.Background(), source.SQLConfig{Connections: 2, Rules: rules, Connect: func(ctx context.Context) (*pgconn.PgConn, error) {
-		return pgconn.Connect(ctx, srv.ConnString())
+		return pgconn.Connect(ctx, srv.ConnString()+" client_encoding=latin1 application_name="+pooled)
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +71,7 @@ func TestReadersAgree(t *testing.T) {
 			"CREATE TABLE big AS SELECT g, md5(g::text) FROM generate_series(1, 40000) g", "CHECKPOINT")
 		var unlogged, big string
 		srv.QueryRow("SELECT pg_relation_filepath('u'), pg_relation_filepath('big')", &unlogged, &big)
-		for _, name := range []string{"base/pgsql_tmp/x", "global/pg_internal.init.7", "base/1/t3_16400", "pg_stat_tmp/x", "pg_notify/x", "backup_label.old", "empty"} {
+		for _, name := range []string{"base/pgsql_tmp/x", "global/pg_internal.init.7", "base/1/t3_16400", "pg_stat_tmp/x", "pg_notify/x", "backup_label.old", "empty", foreign} {
 			if i := strings.LastIndexByte(name, '/'); i > 0 {
 				_ = os.MkdirAll(srv.Path(name[:i]), 0o700)
 			}
@@ -102,7 +106,7 @@ func TestReadersAgree(t *testing.T) {
 				t.Errorf("%s is listed", name)
 			}
 		}
-		for _, name := range []string{"pg_notify", "pg_wal", "pg_wal/archive_status", "empty", "backup_label.old", unlogged + "_init", big, "PG_VERSION"} {
+		for _, name := range []string{"pg_notify", "pg_wal", "pg_wal/archive_status", "empty", foreign, "backup_label.old", unlogged + "_init", big, "PG_VERSION"} {
 			if _, ok := path[name]; !ok {
 				t.Errorf("%s is not listed", name)
 			}
@@ -122,7 +126,53 @@ func TestReadersAgree(t *testing.T) {
 		for name, r := range all {
 			t.Run(name, func(t *testing.T) { reads(t, r, big, want) })
 		}
+		t.Run("connections lost", func(t *testing.T) { loses(t, srv, all[source.ReadSQL], len(sql), big, want) })
 	})
+}
+
+// foreign is a name that has no form in the encoding that the readers of these tests ask for.
+const foreign = "100 € für Ωmega"
+
+// loses ends the SQL reader's connections, idle and in the middle of an answer: the reader goes on with fresh ones, and gives each range once.
+func loses(t *testing.T, srv *testenv.Server, r source.Reader, files int, path string, want []byte) {
+	kill := func() {
+		srv.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '" + pooled + "'")
+	}
+	kill()
+	if n := len(list(t, r)); n < files {
+		t.Errorf("%d entries are listed, want %d", n, files)
+	}
+	kill()
+	h, err := r.Open(t.Context(), messages.TreeLocal, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	for range 2 { // both connections
+		got := make([]byte, len(want))
+		if n, err := h.ReadAt(got, 0); n != len(want) || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes (%v), want %d", n, err, len(want))
+		}
+	}
+	// An answer that is larger than what sockets hold.
+	ranges := make([]source.Range, 64)
+	for i := range ranges {
+		ranges[i] = source.Range{Path: path, Offset: int64(i), Length: 1 << 20}
+	}
+	next := 0
+	err = r.(source.Batcher).ReadRanges(t.Context(), ranges, func(i int, data []byte) error {
+		if i != next || !bytes.Equal(data, want[i:i+1<<20]) {
+			t.Errorf("range %d with %d bytes came, want range %d", i, len(data), next)
+		}
+		next++
+		if i == 1 {
+			kill()
+		}
+		return nil
+	})
+	if err != nil || next != len(ranges) {
+		t.Errorf("%d of %d ranges came: %v", next, len(ranges), err)
+	}
 }
 
 // reads holds a reader to the contract of Handle.

@@ -93,39 +93,6 @@ func value(ctx context.Context, c *pgconn.PgConn, query string) (string, error) 
 	return string(res.Rows[0][0]), nil
 }
 
-// Setup prepares a session for long reads: no timeout that this version has ends it, and no name is looked up outside of pg_catalog.
-const Setup = `SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings
-	WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout');
-SELECT pg_catalog.set_config('search_path', '', false)`
-
-// with runs fn with one of the connections, opening it when it is not there. A connection that fn leaves closed is opened again the next time.
-func (r *sqlReader) with(ctx context.Context, fn func(*pgconn.PgConn) error) error {
-	var c *pgconn.PgConn
-	select {
-	case c = <-r.pool:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	defer func() {
-		if c != nil && c.IsClosed() {
-			c = nil
-		}
-		r.pool <- c
-	}()
-	if c == nil {
-		fresh, err := r.cfg.Connect(ctx)
-		if err != nil {
-			return err
-		}
-		c = fresh
-		if _, err := c.Exec(ctx, Setup).ReadAll(); err != nil {
-			c.Close(context.WithoutCancel(ctx))
-			return err
-		}
-	}
-	return fn(c)
-}
-
 // place is how the server's functions name a file.
 func (r *sqlReader) place(tree messages.Tree, path string) string {
 	root := "."
@@ -165,8 +132,9 @@ func (r *sqlReader) list(ctx context.Context, tree messages.Tree, dirs []string)
 	for i, d := range dirs {
 		places[i] = r.place(tree, d)
 	}
-	out := make([][]Entry, len(dirs))
+	var out [][]Entry
 	err := r.with(ctx, func(c *pgconn.PgConn) error {
+		out = make([][]Entry, len(dirs))
 		rd := c.ExecParams(ctx, listQuery, [][]byte{textArray(places)}, []uint32{pgtype.TextArrayOID}, []int16{1}, []int16{1})
 		for rd.NextRow() {
 			v := rd.Values()
@@ -225,11 +193,14 @@ func (r *sqlReader) readBatch(ctx context.Context, ranges []Range, fn func(i int
 		}
 		paths[i], offs[i], lens[i] = r.place(g.Tree, g.Path), g.Offset, int64(g.Length)
 	}
-	var failed error
+	var failed error // of fn, not of the connection
+	i := 0           // the next range
 	err := r.with(ctx, func(c *pgconn.PgConn) error {
-		rd := c.ExecParams(ctx, readQuery, [][]byte{textArray(paths), int8Array(offs), int8Array(lens)},
+		if i == len(ranges) {
+			return nil // the connection was lost behind the last one
+		}
+		rd := c.ExecParams(ctx, readQuery, [][]byte{textArray(paths[i:]), int8Array(offs[i:]), int8Array(lens[i:])},
 			[]uint32{pgtype.TextArrayOID, pgtype.Int8ArrayOID, pgtype.Int8ArrayOID}, []int16{1, 1, 1}, []int16{1})
-		i := 0
 		for rd.NextRow() {
 			if i < len(ranges) && failed == nil {
 				data := rd.Values()[0]
@@ -241,6 +212,9 @@ func (r *sqlReader) readBatch(ctx context.Context, ranges []Range, fn func(i int
 			i++
 		}
 		_, err := rd.Close()
+		if failed != nil {
+			return nil // nothing more is wanted
+		}
 		if err == nil && i != len(ranges) {
 			err = fmt.Errorf("the server answered %d of %d ranges", i, len(ranges))
 		}
