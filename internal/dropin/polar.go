@@ -115,7 +115,7 @@ func (r *backup) checkFresh() error {
 }
 
 // spinAfter is how long the start of a backup takes before it is told why: on PolarDB it repeats checkpoints until the redo position has moved,
-// about 10 s on an idle server.
+// about 10 s on an idle server, and under load as long as such checkpoints take.
 const spinAfter = 3 * time.Second
 
 // tellSpin tells why the start of a backup takes long on PolarDB.
@@ -131,6 +131,6 @@ func (v *narrator) tellSpin(ctx context.Context) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.r.phases.checkpoint.IsZero() {
-		v.r.o.UI.Verbose("PolarDB repeats checkpoints until its redo position moves; on an idle server that takes about 10 seconds")
+		v.r.o.UI.Verbose("waiting for PolarDB's checkpoints, which are repeated until its redo position moves (on an idle server for about 10 seconds)")
 	}
 }
