@@ -37,6 +37,7 @@ func TestPolar(t *testing.T) {
 			t.Errorf("%s was made", name)
 		}
 	}
+	w.run(0, "verify", w.path("config-r")) // its manifest is of the local directory alone
 	if conf, err := os.ReadFile(w.path("config-r/postgresql.conf")); err != nil || !strings.Contains(string(conf), "primary_slot_name = replica2") {
 		t.Errorf("the replica's configuration: %v\n%s", err, conf)
 	}
