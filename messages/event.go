@@ -24,6 +24,7 @@ const (
 	EventTargetJoined   EventType = "target_joined"
 	EventTargetOpened   EventType = "target_opened"
 	EventTargetSurveyed EventType = "target_surveyed"
+	EventTargetSlot     EventType = "target_slot"
 	EventTargetWritten  EventType = "target_written"
 	EventChunksMissing  EventType = "chunks_missing"
 	EventNodeConfigured EventType = "node_configured"

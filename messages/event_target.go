@@ -27,6 +27,14 @@ type TargetSurveyed struct {
 	IndexFrom uint64 `json:"index_from"`
 }
 
+// TargetSlot says that a target is about to create the slot that its node will use, or that it is there: when it exists later, this target made it. An
+// empty name takes that back.
+type TargetSlot struct {
+	Target  string `json:"target"`
+	Slot    string `json:"slot"`
+	Created bool   `json:"created,omitempty"`
+}
+
 // TargetWritten says that a target was proven complete.
 type TargetWritten struct {
 	Target         string `json:"target"`

@@ -37,6 +37,7 @@ func goldenEvents() map[EventType]any {
 		EventTargetJoined:   &TargetJoined{Target: "a", Format: "plain", Directory: "/data", SharedDirectory: "/nvme1/shared", Host: "db2"},
 		EventTargetOpened:   &TargetOpened{Target: "a", Created: []string{"/data"}, Emptied: []string{"/mnt/ts"}, Kept: []string{"/mnt/old"}},
 		EventTargetSurveyed: &TargetSurveyed{Target: "a", Files: 1200, Bytes: 1 << 40, IndexFrom: 17},
+		EventTargetSlot:     &TargetSlot{Target: "a", Slot: "standby1", Created: true},
 		EventTargetWritten:  &TargetWritten{Target: "a", Session: 1, Files: 1200, Bytes: 1 << 41, WrittenBytes: 1 << 40, UnchangedBytes: 8192},
 		EventChunksMissing: &ChunksMissing{Target: "a", Session: 1,
 			Ranges: []MissingRange{{Tree: TreeShared, Path: "base/5/16384", Offset: ChunkSize, Length: 2 * ChunkSize}}},

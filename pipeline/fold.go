@@ -50,7 +50,7 @@ func Fold(s State, seq uint64, ev messages.Event) (State, error) {
 		s.WALStarted, err = decode[messages.WALStarted](ev)
 	case messages.EventWALCaptured:
 		s.WALCaptured, err = decode[messages.WALCaptured](ev)
-	case messages.EventTargetJoined, messages.EventTargetOpened, messages.EventTargetSurveyed, messages.EventTargetWritten, messages.EventChunksMissing, messages.EventNodeConfigured,
+	case messages.EventTargetJoined, messages.EventTargetOpened, messages.EventTargetSurveyed, messages.EventTargetSlot, messages.EventTargetWritten, messages.EventChunksMissing, messages.EventNodeConfigured,
 		messages.EventTargetFailed, messages.EventTargetDropped:
 		err = s.foldTarget(ev)
 	case messages.EventCompleted:
@@ -183,6 +183,8 @@ func (s *State) foldTarget(ev messages.Event) error {
 		t.Opened = v
 	case messages.EventTargetSurveyed:
 		t.Surveyed, err = decode[messages.TargetSurveyed](ev)
+	case messages.EventTargetSlot:
+		t.Slot, err = decode[messages.TargetSlot](ev)
 	case messages.EventTargetWritten:
 		t.Written, err = decode[messages.TargetWritten](ev)
 	case messages.EventNodeConfigured:

@@ -51,6 +51,7 @@ type TargetState struct {
 	Joined     *messages.TargetJoined
 	Opened     *messages.TargetOpened
 	Surveyed   *messages.TargetSurveyed // of a delta backup
+	Slot       *messages.TargetSlot
 	Written    *messages.TargetWritten
 	Configured *messages.NodeConfigured
 	Failed     *messages.TargetFailed

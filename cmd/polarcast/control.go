@@ -12,6 +12,7 @@ import (
 
 const slotHelp = `
 With connection options the replication slot that was made for the backup is dropped as well; a running checkpoint stage does that by itself.
+A slot that "polarcast receive -C" has created stays.
 `
 
 func cancelCommand() *command {
@@ -20,7 +21,7 @@ func cancelCommand() *command {
 			reason := fs.String("reason", "", "`TEXT` for the event log")
 			parse := forward(fs, connectionOptions)
 			return func(ctx context.Context, a *app, args []string) error {
-				return a.endBackup(ctx, fs, parse, func(ctx context.Context, e ending) (string, error) {
+				return a.endBackup(ctx, args[0], fs, parse, func(ctx context.Context, e ending) (string, error) {
 					return polarcast.Cancel(ctx, e.client, args[0], *reason, e.connect)
 				})
 			}
@@ -33,7 +34,7 @@ func removeCommand() *command {
 			force := fs.Bool("force", false, "also when the backup is on its way")
 			parse := forward(fs, connectionOptions)
 			return func(ctx context.Context, a *app, args []string) error {
-				return a.endBackup(ctx, fs, parse, func(ctx context.Context, e ending) (string, error) {
+				return a.endBackup(ctx, args[0], fs, parse, func(ctx context.Context, e ending) (string, error) {
 					return polarcast.Remove(ctx, e.client, args[0], *force, e.connect)
 				})
 			}

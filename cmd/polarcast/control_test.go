@@ -74,16 +74,20 @@ func TestCancelAndRemoveLeaveNothing(t *testing.T) {
 	w := newWorld(t, 8, "")
 	c := w.client()
 	send := w.send("first", "--target", "a", "-r", "2M")
-	receive := w.receive("first", "a")
-	w.until(c, "first", "reading", reading)
+	receive := w.receive("first", "a", append([]string{"-C", "-S", "first_a"}, w.source()...)...)
+	w.until(c, "first", "reading", func(st pipeline.State) bool { return reading(st) && st.Targets["a"].Opened != nil })
 	w.refused([]string{"on its way"}, "remove", "first")
-	w.run(0, "cancel", "first", "--reason", "wrong host")
+	cancel := w.start("cancel", "first", "--reason", "wrong host")
+	w.done(cancel)
+	if !strings.Contains(cancel.Stderr(), `replication slot "first_a", which target "a" has created with -C, stays`) {
+		t.Errorf("nothing is said of the slot that is left:\n%s", cancel.Stderr())
+	}
 	for _, p := range []*testenv.Process{send, receive} {
 		if code := p.Wait(backupEnd); code != 1 || !strings.Contains(p.Stderr(), "wrong host") {
 			t.Errorf("%s ended with %d:\n%s", p.Command, code, p.Stderr())
 		}
 	}
-	w.pg.NoBackupLeft() // the checkpoint stage has dropped the slot
+	w.pg.NoBackupLeft("first_a") // the checkpoint stage has dropped its own
 	w.refused([]string{"was cancelled", "polarcast remove first"}, w.sendArgs("send", "first", "--target", "a", "-c", "fast")...)
 	w.refused([]string{"was cancelled"}, w.receiveArgs("receive", "first", "a")...)
 	w.run(0, "remove", "first")
@@ -110,7 +114,7 @@ func TestCancelAndRemoveLeaveNothing(t *testing.T) {
 	w.refused([]string{"cannot be continued", "the streams of the backup are gone", "polarcast remove --force third"}, w.sendArgs("send", "third", "--target", "a", "-c", "fast", "-r", "2M")...)
 	w.run(0, append([]string{"remove", "--force", "third"}, w.source()...)...)
 	w.nothingLeft("third", false)
-	w.pg.NoBackupLeft()
+	w.pg.NoBackupLeft("first_a")
 }
 
 func TestAnotherProcessTakesOverAndTheFirstIsFenced(t *testing.T) {
@@ -225,18 +229,32 @@ func TestSignalsEndCleanlyAndTheSameCommandContinues(t *testing.T) {
 	w := newWorld(t, 12, "")
 	want := w.pg.TableChecksums("postgres")
 	c := w.client()
-	send, receive := w.send("sig", "--target", "a", "-r", "4M"), w.receive("sig", "a")
-	w.until(c, "sig", "reading", func(st pipeline.State) bool { return st.Targets["a"].Opened != nil })
-	for i, p := range []*testenv.Process{send, receive} {
-		p.Signal([]syscall.Signal{syscall.SIGINT, syscall.SIGTERM}[i])
+	standby := append([]string{"--node=standby", "--start", "-C", "-S", "sig_b", "--set=listen_addresses=", "--set=unix_socket_directories=" + w.dir}, w.source()...)
+	send, a, b := w.send("sig", "--target", "a,b", "-r", "4M"), w.receive("sig", "a"), w.receive("sig", "b", standby...)
+	w.until(c, "sig", "reading", func(st pipeline.State) bool { return st.Targets["a"].Opened != nil && st.Targets["b"].Opened != nil })
+	held := w.pg.Value("SELECT restart_lsn FROM pg_replication_slots WHERE slot_name = 'sig_b'")
+	if start := w.state(c, "sig").Session().Started.StartLSN.String(); held == "" || w.pg.Value("SELECT '"+held+"'::pg_lsn <= '"+start+"'") != "true" {
+		t.Errorf("the slot of the standby holds WAL from %q on, the backup starts at %s", held, start)
+	}
+	for i, p := range []*testenv.Process{send, a, b} {
+		p.Signal([]syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGTERM}[i])
 		if code := p.Wait(time.Minute); code != 1 || !strings.Contains(p.Stderr(), "interrupted") {
 			t.Errorf("%s ended with %d:\n%s", p.Command, code, p.Stderr())
 		}
 	}
-	w.refused([]string{"other options"}, w.sendArgs("send", "sig", "--target", "a,b")...)
-	w.done(w.send("sig", "--target", "a"), w.receive("sig", "a"))
+	w.refused([]string{"other options"}, w.sendArgs("send", "sig", "--target", "a")...)
+	// As if b had died when its slot was made, and before it could note that.
+	if err := c.Log("sig").Append(t.Context(), "receive", "test", messages.NewEvent(messages.EventTargetSlot, messages.TargetSlot{Target: "b", Slot: "sig_b"})); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.stopNode("sig-b") })
+	w.done(w.send("sig", "--target", "a,b"), w.receive("sig", "a"), w.receive("sig", "b", standby...))
 	w.same("sig", "a", want)
-	w.refused([]string{"is complete since"}, w.sendArgs("send", "sig", "--target", "a")...)
-	w.done(w.receive("sig", "a")) // nothing to do
-	w.pg.NoBackupLeft()
+	if v := w.pg.Value("SELECT count(*) FROM pg_stat_replication r JOIN pg_replication_slots s ON s.active_pid = r.pid WHERE slot_name = 'sig_b' AND state = 'streaming'"); v != "1" {
+		t.Errorf("%s standbys stream from the slot", v)
+	}
+	w.refused([]string{"is complete since"}, w.sendArgs("send", "sig", "--target", "a,b")...)
+	w.done(w.receive("sig", "a"), w.receive("sig", "b", standby...)) // nothing to do
+	w.stopNode("sig-b")
+	w.pg.NoBackupLeft("sig_b")
 }

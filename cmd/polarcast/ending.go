@@ -16,8 +16,8 @@ type ending struct {
 	connect polarcast.Connector // nil without connection options
 }
 
-// endBackup runs fn, and says which slot may be left on the server.
-func (a *app) endBackup(ctx context.Context, fs *pflag.FlagSet, parse func(string, ...string) (*basebackup.Options, error),
+// endBackup runs fn, and says which slots may be left on the server.
+func (a *app) endBackup(ctx context.Context, backup string, fs *pflag.FlagSet, parse func(string, ...string) (*basebackup.Options, error),
 	fn func(context.Context, ending) (string, error)) error {
 	var e ending
 	if given(fs, connectionOptions) {
@@ -37,9 +37,19 @@ func (a *app) endBackup(ctx context.Context, fs *pflag.FlagSet, parse func(strin
 	}
 	defer closeAll()
 	e.client = client
+	st, err := polarcast.Known(ctx, client, backup)
+	if err != nil {
+		return err
+	}
 	slot, err := fn(ctx, e)
-	if err == nil && slot != "" {
+	if err != nil {
+		return err
+	}
+	for _, s := range polarcast.UnusedSlots(st) {
+		a.m.Warning("replication slot \"%s\", which target \"%s\" has created with -C, stays on the server and holds WAL back: drop it there when nothing uses it", s.Slot, s.Target)
+	}
+	if slot != "" {
 		a.m.Warning("replication slot \"%s\" is left on the server unless the checkpoint stage drops it: add connection options, or drop it there", slot)
 	}
-	return err
+	return nil
 }

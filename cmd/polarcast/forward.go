@@ -89,6 +89,7 @@ var storageOptions = []forwarded{
 var nodeOptions = []forwarded{
 	{"write-recovery-conf", "R", "", "write configuration for replication", false},
 	{"slot", "S", "SLOTNAME", "replication slot that the new node uses", false},
+	{"create-slot", "C", "", "create that replication slot on the server of the connection options, before anything is written", false},
 	{"node", "", "KIND", "configure the target as a node: replica, standby, primary or none", false},
 	{"set", "", "NAME=VALUE", "set a parameter in the node's configuration (repeatable)", true},
 	{"start", "", "", "start the node, and wait until it streams", false},

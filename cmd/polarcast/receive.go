@@ -19,7 +19,8 @@ import (
 
 const receiveHelp = `
 Runs the stages storage and node of one target, on its host. Waits for the backup when it was not sent yet. Ends when the target is a node.
-With -R the connection options say how the new node reaches its primary.
+With -R the connection options say how the new node reaches its primary. With -C the slot of -S is created there as soon as the backup has begun; the
+same command, run again, uses it. It is the node's: no command drops it.
 `
 
 func receiveCommand() *command {
@@ -93,11 +94,15 @@ func receiver(r *polarcast.Receiver, a *app, fs *pflag.FlagSet, o *basebackup.Op
 	if !slices.Contains(r.Stages, polarcast.StageNode) {
 		return nil
 	}
-	if !o.WriteRecoveryConf && kind != node.Replica && kind != node.Standby {
+	follows := o.WriteRecoveryConf || kind == node.Replica || kind == node.Standby
+	if !follows && !o.CreateSlot {
 		return nil
 	}
 	if _, env := os.LookupEnv("PGHOST"); !env && !given(fs, connectionOptions) {
-		if !o.WriteRecoveryConf {
+		switch {
+		case !follows:
+			return cli.Errorf("-C needs to know on which server the replication slot is created: add -d CONNSTR, or -h and -p")
+		case !o.WriteRecoveryConf:
 			return cli.Errorf("--node=%s needs to know how the new node reaches its primary: add -d CONNSTR, or -h and -p", kind)
 		}
 		return cli.Errorf("-R needs to know how the new node reaches its primary: add -d CONNSTR, or -h and -p")
@@ -106,7 +111,12 @@ func receiver(r *polarcast.Receiver, a *app, fs *pflag.FlagSet, o *basebackup.Op
 	if err != nil {
 		return err
 	}
-	r.Settings.ConnInfo, r.Settings.SQL = src.ConnInfo, src.ConnectSQL
+	if o.CreateSlot {
+		r.CreateSlot = src.Connect
+	}
+	if follows {
+		r.Settings.ConnInfo, r.Settings.SQL = src.ConnInfo, src.ConnectSQL
+	}
 	return nil
 }
 

@@ -29,6 +29,8 @@ func TestRefusals(t *testing.T) {
 	in := func(dir, target string) []string {
 		return []string{"receive", "--backup", "good", "--target", target, "-D", dir}
 	}
+	w.pg.Exec("SELECT pg_create_physical_replication_slot('taken')")
+	taken := append([]string{"-C", "-S", "taken"}, w.source()...)
 	for _, r := range []struct {
 		name string
 		say  []string
@@ -47,6 +49,10 @@ func TestRefusals(t *testing.T) {
 		{"another backup's directory", []string{`belongs to the unfinished backup "elsewhere"`}, in(marked, "a")},
 		{"no directory", []string{"must specify output directory"}, []string{"receive", "--backup", "good", "--target", "a"}},
 		{"no way to the primary", []string{"-R needs"}, append(in(w.path("r"), "a"), "-R")},
+		{"slot to create without its name", []string{"--create-slot needs a slot"}, append(in(w.path("r"), "a"), "-C", "-h", "127.0.0.1")},
+		{"no way to the server of the slot", []string{"-C needs"}, append(in(w.path("r"), "a"), "-C", "-S", "taken")},
+		{"slot that is there", []string{`replication slot "taken" already exists`, "leave out -C"}, w.receiveArgs("receive", "good", "a", taken...)},
+		{"slot that is still there", []string{`replication slot "taken" already exists`}, w.receiveArgs("receive", "good", "a", taken...)},
 		{"tar from an unordered backup", []string{"--tar"}, append(in(w.path("tar"), "a"), "-F", "t")},
 		{"unknown backup", []string{"no such backup"}, []string{"cancel", "nobody"}},
 		{"unknown command", []string{"unknown command"}, []string{"sned"}},
@@ -62,7 +68,7 @@ func TestRefusals(t *testing.T) {
 			sub.refused(r.say, r.args...)
 		})
 	}
-	for _, dir := range []string{"z", "r", "tar"} {
+	for _, dir := range []string{"z", "r", "tar", "good-a"} {
 		if _, err := os.Stat(w.path(dir)); err == nil {
 			t.Errorf("something was written into %s before it was refused", dir)
 		}

@@ -53,7 +53,14 @@ func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
 
 func (w *world) start(args ...string) *testenv.Process {
 	w.t.Helper()
-	return testenv.StartProcess(w.t, testenv.ProcessOptions{Env: []string{"NATS_URL=" + w.nats, "HOME=" + w.dir}}, w.bin, args...)
+	return testenv.StartProcess(w.t, testenv.ProcessOptions{Env: append(testenv.Need(w.t, testMajor).Env(), "NATS_URL="+w.nats, "HOME="+w.dir, "POLARCAST_PG_CTL="+w.ctl())}, w.bin, args...)
+}
+
+func (w *world) ctl() string { return filepath.Join(testenv.Need(w.t, testMajor).Bin, "pg_ctl") }
+
+// stopNode stops a server that --start has started.
+func (w *world) stopNode(name string) {
+	testenv.Run(w.t, testenv.ProcessOptions{Env: testenv.Need(w.t, testMajor).Env()}, w.ctl(), "-D", w.path(name), "-m", "immediate", "stop")
 }
 
 // run runs a command to its end and returns what it wrote to standard output.

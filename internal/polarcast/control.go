@@ -18,7 +18,8 @@ import (
 type Connector func(ctx context.Context) (*postgres.Conn, error)
 
 // Cancel ends a backup. All its processes end with an error; its streams are removed, its log stays. The slot that was made for it is dropped
-// when connect is given, or else by the checkpoint stage, when that runs. slot is the name of a slot that may be left on the server.
+// when connect is given, or else by the checkpoint stage, when that runs. slot is the name of a slot that may be left on the server. Slots that
+// targets have created for their nodes stay: UnusedSlots.
 func Cancel(ctx context.Context, c *pipeline.Client, backup, reason string, connect Connector) (slot string, err error) {
 	st, err := Known(ctx, c, backup)
 	if err != nil {

@@ -104,6 +104,8 @@ func describeTarget(ev messages.Event) (slog.Level, string) {
 		return l, with(ev, func(v messages.TargetSurveyed) string {
 			return fmt.Sprintf("target \"%s\" has an old copy of %d files, %s", v.Target, v.Files, FormatSize(float64(v.Bytes)))
 		})
+	case messages.EventTargetSlot:
+		return l, with(ev, describeSlot)
 	case messages.EventTargetWritten:
 		return l, with(ev, func(v messages.TargetWritten) string {
 			return fmt.Sprintf("target \"%s\" was proven complete: %d files, %s", v.Target, v.Files, FormatSize(float64(v.Bytes)))
@@ -129,6 +131,16 @@ func describeTarget(ev messages.Event) (slog.Level, string) {
 		})
 	}
 	return l, string(ev.Type)
+}
+
+func describeSlot(v messages.TargetSlot) string {
+	switch {
+	case v.Slot == "":
+		return fmt.Sprintf("target \"%s\" has created no replication slot", v.Target)
+	case v.Created:
+		return fmt.Sprintf("replication slot \"%s\" is there for target \"%s\"", v.Slot, v.Target)
+	}
+	return fmt.Sprintf("replication slot \"%s\" is being created for target \"%s\"", v.Slot, v.Target)
 }
 
 func describeLimit(v messages.LimitChanged) string {

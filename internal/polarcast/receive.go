@@ -33,6 +33,8 @@ type Receiver struct {
 	Tar *storage.TarOptions
 	// Settings is what the node is configured with.
 	Settings node.Settings
+	// CreateSlot, when set, connects to the server on which Settings.Slot is created before anything is written.
+	CreateSlot Connector
 	// Mount attaches the disk of the shared directory; nil when that is a local one.
 	Mount func(context.Context) (pfs.FS, error)
 	// ForceMount says that the disk need not be empty.
@@ -58,6 +60,9 @@ func (r *Receiver) Run(ctx context.Context) error {
 	}
 	done, err := r.join(ctx, st)
 	if err != nil || done {
+		return err
+	}
+	if err := r.createSlot(ctx); err != nil {
 		return err
 	}
 	return r.run(ctx)
