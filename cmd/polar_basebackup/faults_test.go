@@ -70,6 +70,21 @@ func TestSourceLost(t *testing.T) {
 			}
 		})
 	}
+	// With the files source the same run begins another session, with the slot of the first.
+	dir := newDir(t)
+	p := start(t, s, "-v", "-r", "12M", "-D", dir, "--source=files", "-C", "-S", "kept")
+	begun(p)
+	s.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'polarcast backup mode'")
+	if code := p.Wait(generous); code != 0 {
+		t.Fatalf("exit status %d\n%s", code, p.Stderr())
+	}
+	for what, want := range map[string]int{"write-ahead log start point": 2, "created replication slot \"kept\"": 1, "starting background WAL receiver": 1} {
+		if n := strings.Count(p.Stderr(), what); n != want {
+			t.Errorf("%q is said %d times, want %d:\n%s", what, n, want, p.Stderr())
+		}
+	}
+	check(t, s, dir)
+	s.NoBackupLeft("kept")
 }
 
 // The connection that brings WAL is cut: it is made again, and WAL is complete all the same.

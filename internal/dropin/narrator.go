@@ -15,7 +15,7 @@ type narrator struct {
 	r *backup
 
 	mu     sync.Mutex
-	slot   *messages.SlotReady
+	slot   *messages.SlotReady // until it was told
 	ended  bool
 	last   pipeline.Progress
 	finale chan struct{}
@@ -53,6 +53,7 @@ func (v *narrator) event(_ uint64, ev messages.Event) error {
 			} else if v.r.o.Request.CreateSlot && v.slot.Slot != "" {
 				ui.Verbose("created replication slot \"%s\"", v.slot.Slot)
 			}
+			v.slot = nil // it serves the sessions after a lost one, too
 		}
 	case messages.EventReadDone:
 		var d messages.ReadDone
