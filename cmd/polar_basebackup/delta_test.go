@@ -171,6 +171,10 @@ func TestDeltaTablespaces(t *testing.T) {
 	s.Exec("CREATE TABLE ta TABLESPACE a AS SELECT g FROM generate_series(1, 50000) g", "CREATE TABLE tb TABLESPACE b AS SELECT g FROM generate_series(1, 50000) g",
 		"VACUUM FREEZE", "CHECKPOINT")
 	dir, toA, toB, toC := newDir(t), newDir(t), newDir(t), newDir(t)
+	// Two in one directory would be one.
+	fails(t, start(t, s, "-D", dir, "-T", a+"="+toA, "-T", b+"="+toA), "cannot be put into directory \""+toA+"\"", "removing data directory")
+	untouched(t, dir, false)
+	untouched(t, toA, false)
 	outdated(t, s, dir, "-T", a+"="+toA, "-T", b+"="+toB)
 	s.Exec("DROP TABLE tb", "DROP TABLESPACE b")
 	c := s.Tablespace("c")

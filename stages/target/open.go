@@ -190,6 +190,9 @@ func (l *Layout) wants() []want {
 // Open makes sure that all directories of the target are this backup's own: new, empty, or taken by it before. What it takes is in the
 // event log before it is created, so that a later run knows what it may remove. It refuses everything else before it writes.
 func (l *Layout) Open(ctx context.Context, env stages.Env) error {
+	if err := l.checkSpaces(); err != nil {
+		return err
+	}
 	old := IsKept(l.cfg.Dir) && Owner(l.cfg.Dir) == env.Backup
 	if old {
 		opened, err := l.opening()

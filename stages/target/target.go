@@ -73,8 +73,9 @@ type Layout struct {
 	walDir    string
 	walFS     pfs.FS
 	spaces    map[string]string // oid → location
-	attached  pfs.FS            // given back by Close
-	lock      *os.File          // says that the directory is being written
+	current   []messages.Tablespace
+	attached  pfs.FS   // given back by Close
+	lock      *os.File // says that the directory is being written
 }
 
 // NewLayout returns the layout of a target. shared says that the source has a shared tree; spaces are its user tablespaces.
@@ -108,44 +109,6 @@ func NewLayout(cfg Config, shared bool, spaces []messages.Tablespace) (*Layout, 
 	}
 	l.AddSpaces(spaces)
 	return l, nil
-}
-
-// AddSpaces takes in user tablespaces of a later session, and reports whether one was new. Those of earlier sessions stay known: files in them
-// may have to be removed. Not for use beside other methods.
-func (l *Layout) AddSpaces(spaces []messages.Tablespace) (added bool) {
-	for _, t := range spaces {
-		if t.OID == 0 {
-			continue
-		}
-		oid, loc := fmt.Sprint(t.OID), l.location(t)
-		if l.spaces[oid] != loc {
-			l.spaces[oid] = loc
-			added = true
-		}
-	}
-	return added
-}
-
-// location is where a tablespace of the source is put. An in-place tablespace (relative location) stays inside the data directory.
-func (l *Layout) location(t messages.Tablespace) string {
-	if !path.IsAbs(t.Location) {
-		if l.sharedDir != "" {
-			return l.sharedDir + fmt.Sprintf("/pg_tblspc/%d", t.OID)
-		}
-		return filepath.Join(l.cfg.Dir, "pg_tblspc", fmt.Sprint(t.OID))
-	}
-	return MapLocation(l.cfg.Tablespaces, t.Location)
-}
-
-// MapLocation applies the tablespace mappings to one location, as pg_basebackup's get_tablespace_mapping does.
-func MapLocation(ms []Mapping, location string) string {
-	c := path.Clean(location)
-	for _, m := range ms {
-		if path.Clean(m.Old) == c {
-			return path.Clean(m.New)
-		}
-	}
-	return location
 }
 
 // Skips reports whether records of a tree are not wanted here.
