@@ -3,7 +3,7 @@
 #
 #   scripts/bench-fanout.sh link      three targets over links of 1 Gbit/s (network namespaces and tc; as root)
 #   scripts/bench-fanout.sh local     three targets on this machine
-#   scripts/bench-fanout.sh kill      each process killed at 80 %: what is read, sent and written again, and the time
+#   scripts/bench-fanout.sh kill      each process killed when 80 % is read: what is read, sent and written again, and the time
 #   scripts/bench-fanout.sh memory    peak memory of each process at 1, 3 and 10 targets, one of them stopped for a minute
 #
 # Everything is thrown away at the end. Ratios only: programs run in alternation, because the machine's own speed drifts. BENCH_SCALE is pgbench's

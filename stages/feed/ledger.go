@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// partChunks closes a part: 256 chunks of 256 KiB are 64 MiB, which is the most that is read again after a kill in the middle of a file.
-	partChunks = 256
+	// indexBytes is how many confirmed bytes of files may be missing in the index: what a killed process had published beyond it is sent and
+	// written again.
+	indexBytes = 4 << 20
 	// indexMessage is the size at which an index message is sent.
 	indexMessage = 128 << 10
 )
@@ -29,6 +30,7 @@ type ledger struct {
 	outMarks []func()
 	part     messages.Record // open part; Path empty when none
 	chunks   []messages.PartChunk
+	bytes    int64 // of files, in out and in the open part
 	flushed  time.Time
 	armed    bool // a timer will flush
 
@@ -161,12 +163,13 @@ func (l *ledger) move(e *entry) {
 		switch o.kind {
 		case itemChunk:
 			next := l.part.Offset + l.partLen()
-			if l.part.Path != o.rec.Path || l.part.Tree != o.rec.Tree || next != o.offset || len(l.chunks) >= partChunks {
+			if l.part.Path != o.rec.Path || l.part.Tree != o.rec.Tree || next != o.offset {
 				l.closePart()
 				l.part = o.rec
 				l.part.Kind, l.part.Offset = messages.KindPart, o.offset
 			}
 			l.chunks = append(l.chunks, o.chunk)
+			l.bytes += int64(o.chunk.Len)
 			confirmed += int64(o.chunk.Len)
 		case itemSeal:
 			l.closePart()
@@ -180,7 +183,7 @@ func (l *ledger) move(e *entry) {
 			l.outMarks = append(l.outMarks, o.mark)
 			l.flush()
 		}
-		if len(l.out) >= indexMessage {
+		if len(l.out) >= indexMessage || l.bytes >= indexBytes {
 			l.flush()
 		}
 	}
@@ -207,7 +210,7 @@ func (l *ledger) closePart() {
 // the publisher's confirmations come in.
 func (l *ledger) flush() {
 	l.closePart()
-	l.flushed = time.Now()
+	l.flushed, l.bytes = time.Now(), 0
 	if len(l.out) == 0 && len(l.outMarks) == 0 {
 		return
 	}

@@ -44,16 +44,16 @@ func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.Stat
 	cur := st.Session().Started
 	size := st.Prepared.WALSegmentSize
 	start := postgres.LSN(cur.StartLSN) - postgres.LSN(uint64(cur.StartLSN)%uint64(size))
-	resumed := false
+	resumed, sealed := false, true
 	var known again
 	// After all WAL was captured there is a further session only because parts were lost: its WAL is captured anew.
 	if st.WALStarted != nil && st.WALStarted.Timeline == cur.Timeline && st.WALCaptured == nil {
-		last, sum, err := s.lastDurable(ctx, size, cur.Timeline)
+		last, sum, whole, err := s.lastDurable(ctx, size, cur.Timeline)
 		if err != nil {
 			return err
 		}
 		if last >= start {
-			start, resumed = last, true
+			start, resumed, sealed = last, true, whole || last == start
 			if last > sum.start && last <= sum.start+postgres.LSN(size) {
 				known.crc, known.known = sum.upTo(last)
 			}
@@ -71,6 +71,12 @@ func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.Stat
 			return err
 		}
 	}
+	if !sealed {
+		if err := w.reopen(); err != nil {
+			fd.Abort(err)
+			return err
+		}
+	}
 	err = s.cfg.Append(ctx, stageName, messages.EventWALStarted, messages.WALStarted{StartLSN: messages.LSN(start), Timeline: cur.Timeline, Slot: s.slot, Resumed: resumed})
 	if err != nil {
 		fd.Abort(err)
@@ -81,9 +87,10 @@ func (s *Stage) begin(ctx context.Context, conn *postgres.Conn, st pipeline.Stat
 	return nil
 }
 
-// lastDurable returns the end of the WAL that the index speaks of, 0 when there is none, and what it says of the segment there.
-func (s *Stage) lastDurable(ctx context.Context, size int64, tli uint32) (postgres.LSN, segmentSum, error) {
-	var last postgres.LSN
+// lastDurable returns the end of the WAL that the index speaks of, 0 when there is none, what it says of the segment there, and whether that segment
+// was sealed.
+func (s *Stage) lastDurable(ctx context.Context, size int64, tli uint32) (postgres.LSN, segmentSum, bool, error) {
+	var last, seals postgres.LSN // seals: the end of the last segment that was sealed
 	var sum segmentSum
 	var chunks []messages.PartChunk
 	err := s.cfg.Client.Index(ctx, s.cfg.Backup, 0, false, nil, func(_ uint64, _ pipeline.Subject, data []byte) error {
@@ -96,12 +103,16 @@ func (s *Stage) lastDurable(ctx context.Context, size int64, tli uint32) (postgr
 				}
 				return fmt.Errorf("index of backup %q: %w", s.cfg.Backup, err)
 			}
-			if r.Kind != messages.KindPart || r.Tree != messages.TreeWAL || strings.Contains(r.Path, "/") {
+			if r.Kind != messages.KindPart && r.Kind != messages.KindSeal || r.Tree != messages.TreeWAL || strings.Contains(r.Path, "/") {
 				continue
 			}
 			t, seg, err := postgres.ParseSegmentName(r.Path, size)
 			if err != nil || t != tli {
 				continue // a history file
+			}
+			if r.Kind == messages.KindSeal {
+				seals = max(seals, seg+postgres.LSN(size))
+				continue
 			}
 			if chunks, err = r.PartChunks(chunks[:0]); err != nil {
 				return err
@@ -114,5 +125,5 @@ func (s *Stage) lastDurable(ctx context.Context, size int64, tli uint32) (postgr
 			last = max(last, end)
 		}
 	})
-	return last, sum, err
+	return last, sum, last <= seals, err
 }

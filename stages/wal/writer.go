@@ -75,6 +75,19 @@ func (w *writer) write(start postgres.LSN, p []byte) error {
 	return nil
 }
 
+// reopen begins the segment before pos once more: the process that captured it was killed before it had sealed it, and there may be nothing left to write.
+func (w *writer) reopen() error {
+	start := (w.pos - 1).SegmentStart(w.size)
+	if err := w.feed.StartFile(messages.Record{Tree: messages.TreeWAL, Path: postgres.SegmentName(w.tli, start, w.size)}, w.size); err != nil {
+		return err
+	}
+	w.feed.Skip(int64(w.pos - start))
+	if w.open = true; int64(w.pos-start) == w.size {
+		return w.closeSegment()
+	}
+	return nil
+}
+
 // closeSegment seals a complete segment and marks it as archived, so that a new node does not archive it again (receivelog.c, mark_done).
 func (w *writer) closeSegment() error {
 	w.open = false
