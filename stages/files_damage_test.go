@@ -1,6 +1,7 @@
 package stages_test
 
 import (
+	"bytes"
 	"os"
 	"testing"
 
@@ -8,7 +9,8 @@ import (
 	"polarcast/testenv"
 )
 
-// TestFilesDamagedPage changes a byte of a page on disk: the backup is complete, and says which page is damaged.
+// TestFilesDamagedPage changes a byte of two pages on disk, and all of a third, which then looks younger than the start of the backup: the
+// backup is complete, and says which pages are damaged.
 func TestFilesDamagedPage(t *testing.T) {
 	t.Parallel()
 	for read, majors := range map[string][]int{source.ReadPath: {14}, source.ReadSQL: {18}} {
@@ -33,6 +35,9 @@ func TestFilesDamagedPage(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
+				if _, err := f.WriteAt(bytes.Repeat([]byte{0xA5}, 8192), 100*8192); err != nil {
+					t.Fatal(err)
+				}
 				f.Close()
 				srv.Start()
 				r := newRig(t, srv, rigOptions{read: read})
@@ -40,8 +45,8 @@ func TestFilesDamagedPage(t *testing.T) {
 				r.reader(2, nil)
 				r.checkpoint()
 				st := r.completed()
-				if n := st.Session().ReadDone.ChecksumFailures; n != 2 {
-					t.Errorf("%d damaged pages were reported, want 2", n)
+				if n := st.Session().ReadDone.ChecksumFailures; n != 3 {
+					t.Errorf("%d damaged pages were reported, want 3", n)
 				}
 				want, _ := os.ReadFile(srv.Path(path))
 				got, _ := os.ReadFile(r.dir + "/" + path)

@@ -128,6 +128,23 @@ func TestVerifyPagesRules(t *testing.T) {
 	if len(bad) != 1 || bad[0].Block != first {
 		t.Fatal(bad)
 	}
+	// Positions that no server comes to during a backup: random bytes, erased flash.
+	const far = start + 1<<48
+	for lsn, want := range map[LSN]int{far: 1, far + 1: 2, 0xA5A5A5A5_5A5A5A5A: 2, math.MaxUint64: 2} {
+		binary.LittleEndian.PutUint32(pages[PageSize:], uint32(lsn>>32))
+		binary.LittleEndian.PutUint32(pages[PageSize+4:], uint32(lsn))
+		if bad := VerifyPages(nil, pages, PageSize, first, start); len(bad) != want {
+			t.Errorf("with a page at %s: %v, want %d", lsn, bad, want)
+		}
+		if bad := VerifyPages(nil, pages, PageSize, first, math.MaxUint64); len(bad) != 2 {
+			t.Errorf("with a page at %s, all checked: %v", lsn, bad)
+		}
+		binary.LittleEndian.PutUint16(pages[PageSize+8:], PageChecksum(pages[PageSize:2*PageSize], first+1))
+		if bad := VerifyPages(nil, pages, PageSize, first, start); len(bad) != 1 {
+			t.Errorf("a whole page at %s: %v", lsn, bad)
+		}
+		pages[PageSize+8]++
+	}
 	if got := bad[0].String(); len(got) < 20 {
 		t.Error(got)
 	}
