@@ -109,6 +109,13 @@ func stitch(t *testing.T, major int, lose func(*stitched)) {
 	s.session(2)
 	s.loads[0].WaitCommitted(20)
 	s.loads[1].WaitCommitted(5)
+	// What a further session would have to look through is kept, however many checkpoints come.
+	srv.Exec("CHECKPOINT")
+	now := s.wait("its state", func(pipeline.State) bool { return true })
+	first := now.Sessions[0].Started.Redo
+	if got := srv.Value("SELECT string_agg(slot_name || ' ' || restart_lsn, ', ') FROM pg_replication_slots WHERE restart_lsn > '" + first.String() + "'"); got != "" {
+		t.Errorf("slots have let go of WAL after %s, where the first session began: %s", first, got)
+	}
 	st := s.rest()
 	cur := st.Session()
 	if cur.Started.StitchedTo != 1 {

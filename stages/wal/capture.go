@@ -121,12 +121,22 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 			}
 		}
 		if reply || time.Now().After(report) {
-			if err := ws.SendStatus(s.w.pos, s.w.durable(), 0, false); err != nil {
+			if err := ws.SendStatus(s.w.pos, s.flushed(), 0, false); err != nil {
 				return lostIfNetwork(err)
 			}
 			report = time.Now().Add(s.cfg.StatusInterval)
 		}
 	}
+}
+
+// flushed is up to where the slot may let go of WAL. With --stitch it keeps all of the backup's: a further session looks through what came since the first
+// one began, on the server. 0 says that nothing is known of it, and a server that shuts down then waits until all is written, not durable
+// (WalSndDone, walsender.c): it is both, since that question is answered after a flush.
+func (s *Stage) flushed() postgres.LSN {
+	if s.stitch {
+		return 0
+	}
+	return s.w.durable()
 }
 
 func (s *Stage) streamError(err error) error {

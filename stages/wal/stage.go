@@ -38,8 +38,10 @@ type Config struct {
 type Stage struct {
 	cfg  Config
 	slot string
-	w    *writer         // kept over lost connections
-	ctx  context.Context // of Run: the feed outlives one connection
+	// stitch says that sessions may be joined.
+	stitch bool
+	w      *writer         // kept over lost connections
+	ctx    context.Context // of Run: the feed outlives one connection
 
 	shown atomic.Pointer[writer] // w, for progress reports
 }
@@ -68,6 +70,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	if st.Requested.WALMethod != "stream" {
 		return nil
 	}
+	s.stitch = st.Requested.Stitch
 	lease, err := stages.Lead(ctx, s.cfg.Env, stageName)
 	if err != nil {
 		return err
