@@ -13,10 +13,6 @@ import (
 func (s *Sender) openFiles(connections int) func(context.Context, pipeline.State) (source.Reader, error) {
 	return func(ctx context.Context, st pipeline.State) (source.Reader, error) {
 		o := source.Options{Read: st.Requested.Read, Connect: s.Source.ConnectSQL, Connections: connections, PFS: s.PFS, Logger: s.Logger}
-		var err error
-		if o.LogDirectory, err = s.Source.setting(ctx, "log_directory"); err != nil {
-			return nil, err
-		}
 		if o.Read == source.ReadSQL {
 			return o.Open(ctx, st.Prepared)
 		}

@@ -2,8 +2,6 @@ package polarcast
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -56,21 +54,4 @@ func (s *Source) ConnectSQL(ctx context.Context) (*pgconn.PgConn, error) {
 // ConnInfo is the connection string with which a node of a server version follows this server.
 func (s *Source) ConnInfo(serverVersion int) string {
 	return s.replication.PrimaryConnInfo(serverVersion)
-}
-
-// setting reads one setting of the server by SQL.
-func (s *Source) setting(ctx context.Context, name string) (string, error) {
-	conn, err := s.ConnectSQL(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	r := conn.ExecParams(ctx, "select pg_catalog.current_setting($1)", [][]byte{[]byte(name)}, nil, nil, nil).Read()
-	if r.Err != nil {
-		return "", fmt.Errorf("could not read the server's %s: %w", name, r.Err)
-	}
-	if len(r.Rows) != 1 || len(r.Rows[0]) != 1 {
-		return "", errors.New("the server did not answer with one value for " + name)
-	}
-	return string(r.Rows[0][0]), nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pfs"
 )
@@ -32,19 +31,19 @@ type Options struct {
 	Shared string
 	// PFS says how the source's PBD is mounted (pfs). What it leaves empty of Cluster and Disk is what the server says; it is read-only always.
 	PFS pfs.MountOptions
-	// Connect opens an ordinary connection (sql).
+	// Connect opens an ordinary connection: for reading (sql), and for what the server leaves out by its settings (all).
 	Connect func(ctx context.Context) (*pgconn.PgConn, error)
 	// Connections is how many connections read at once (sql).
 	Connections int
-	// LogDirectory is the server's log_directory when it is relative; PolarDB 11 leaves it out.
-	LogDirectory string
-	Logger       *slog.Logger
+	Logger      *slog.Logger
 }
 
 // Open opens the source of a backup.
 func (o Options) Open(ctx context.Context, p *messages.Prepared) (Reader, error) {
-	rules := NewRules(postgres.ExcludeOptions{ServerVersion: p.ServerVersion, Polar: p.Polar != nil,
-		SharedStorage: p.Polar != nil && p.Polar.SharedStorage, LogDirectory: o.LogDirectory})
+	rules, err := o.rules(ctx, p)
+	if err != nil {
+		return nil, err
+	}
 	shared := ""
 	if p.Polar != nil && p.Polar.SharedStorage {
 		if shared = o.Shared; shared == "" {
