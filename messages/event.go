@@ -14,6 +14,7 @@ const (
 	EventPrepared       EventType = "prepared"
 	EventSlotIntended   EventType = "slot_intended"
 	EventSlotReady      EventType = "slot_ready"
+	EventSlotDropped    EventType = "slot_dropped"
 	EventSessionStarted EventType = "session_started"
 	EventSessionLost    EventType = "session_lost"
 	EventFilesSealed    EventType = "files_sealed"

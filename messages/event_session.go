@@ -5,6 +5,11 @@ type SlotIntended struct {
 	Slot string `json:"slot"`
 }
 
+// SlotDropped says that the backup's own slot is gone from the server. It follows the end of a backup that was cancelled or failed.
+type SlotDropped struct {
+	Slot string `json:"slot"`
+}
+
 // SlotReady says that a slot holds the WAL; Slot is empty when none was wanted.
 type SlotReady struct {
 	Slot       string `json:"slot"`

@@ -24,6 +24,7 @@ func goldenEvents() map[EventType]any {
 			DataDirMode: 0o750, InRecovery: true, Polar: &Polar{Version: "2.0.15", SharedStorage: true, DataDir: "/nvme1/shared", DiskName: "nvme1", HostID: 2, Cluster: "disk"},
 			Slot: "polarcast_a", SlotTemporary: true, BaseBackupCommand: "BASE_BACKUP (LABEL 'nightly')"},
 		EventSlotIntended: &SlotIntended{Slot: "standby1"},
+		EventSlotDropped:  &SlotDropped{Slot: "polarcast_a"},
 		EventSlotReady:    &SlotReady{Slot: "polarcast_a", Temporary: true, RestartLSN: 0x16_b374d848},
 		EventSessionStarted: &SessionStarted{Session: 2, Source: "stream", StartLSN: 0x2000028, Timeline: 3,
 			Tablespaces: []Tablespace{{OID: 16390, Location: "/mnt/ts", SizeKB: -1, Shared: true, Files: 1294, Blocks: 1091}}, Redo: 0x2000028, CheckpointLSN: 0x2000060, NextXID: 1<<32 | 742, StitchedTo: 1, ChunkSeq: 88120},

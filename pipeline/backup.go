@@ -103,6 +103,20 @@ func (c *Client) DropStreams(ctx context.Context, id string) error {
 	return nil
 }
 
+// AnyStream reports whether JetStream holds a stream of a backup, whatever the event log says.
+func (c *Client) AnyStream(ctx context.Context, id string) (bool, error) {
+	for _, s := range []string{chunkStream, indexStream, workStream} {
+		_, err := c.info(ctx, s+id)
+		if err == nil {
+			return true, nil
+		}
+		if !isGone(err) {
+			return false, c.streamError(s+id, err)
+		}
+	}
+	return false, nil
+}
+
 // RemoveBackup removes everything that JetStream holds of a backup. Logs of it that are still watched end with ErrRemoved.
 func (c *Client) RemoveBackup(ctx context.Context, id string) error {
 	if err := ValidName("backup", id); err != nil {

@@ -44,6 +44,8 @@ func Fold(s State, seq uint64, ev messages.Event) (State, error) {
 		s.SlotIntended, err = decode[messages.SlotIntended](ev)
 	case messages.EventSlotReady:
 		s.Slot, err = decode[messages.SlotReady](ev)
+	case messages.EventSlotDropped:
+		s.SlotDropped, err = decode[messages.SlotDropped](ev)
 	case messages.EventSessionStarted, messages.EventSessionLost, messages.EventFilesSealed, messages.EventReadDone, messages.EventSessionStopped:
 		err = s.foldSession(ev)
 	case messages.EventWALStarted:

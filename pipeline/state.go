@@ -23,6 +23,7 @@ type State struct {
 	Prepared     *messages.Prepared
 	SlotIntended *messages.SlotIntended
 	Slot         *messages.SlotReady
+	SlotDropped  *messages.SlotDropped
 	Sessions     []SessionState
 	WALStarted   *messages.WALStarted
 	WALCaptured  *messages.WALCaptured

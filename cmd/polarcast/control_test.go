@@ -90,7 +90,11 @@ func TestCancelAndRemoveLeaveNothing(t *testing.T) {
 	w.pg.NoBackupLeft("first_a") // the checkpoint stage has dropped its own
 	w.refused([]string{"was cancelled", "polarcast remove first"}, w.sendArgs("send", "first", "--target", "a", "-c", "fast")...)
 	w.refused([]string{"was cancelled"}, w.receiveArgs("receive", "first", "a")...)
-	w.run(0, "remove", "first")
+	w.until(c, "first", "the slot to be dropped", func(st pipeline.State) bool { return st.SlotDropped != nil })
+	remove := w.start("remove", "first")
+	if code := remove.Wait(backupEnd); code != 0 || strings.Contains(remove.Stderr(), "is left on the server") {
+		t.Errorf("the log says that the slot was dropped; remove ended with %d:\n%s", code, remove.Stderr())
+	}
 	w.nothingLeft("first", false)
 	w.refused([]string{"no such backup"}, "status", "first")
 
@@ -114,6 +118,16 @@ func TestCancelAndRemoveLeaveNothing(t *testing.T) {
 	w.refused([]string{"cannot be continued", "the streams of the backup are gone", "polarcast remove --force third"}, w.sendArgs("send", "third", "--target", "a", "-c", "fast", "-r", "2M")...)
 	w.run(0, append([]string{"remove", "--force", "third"}, w.source()...)...)
 	w.nothingLeft("third", false)
+
+	send = w.send("fourth", "--target", "a", "-r", "2M")
+	w.until(c, "fourth", "reading", reading)
+	send.Kill()
+	if _, err := nc.Request("$JS.API.STREAM.PURGE.POLARCAST_EVENTS", []byte(`{"filter":"polarcast.events.fourth"}`), backupEnd); err != nil {
+		t.Fatal(err)
+	}
+	w.refused([]string{"event log of the backup is lost", "polarcast remove fourth"}, "status", "fourth")
+	w.run(0, append([]string{"remove", "fourth"}, w.source()...)...)
+	w.nothingLeft("fourth", false)
 	w.pg.NoBackupLeft("first_a")
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/pflag"
 
@@ -38,7 +39,7 @@ func (a *app) endBackup(ctx context.Context, backup string, fs *pflag.FlagSet, p
 	defer closeAll()
 	e.client = client
 	st, err := polarcast.Known(ctx, client, backup)
-	if err != nil {
+	if err != nil && !errors.Is(err, polarcast.ErrLogLost) {
 		return err
 	}
 	slot, err := fn(ctx, e)

@@ -47,7 +47,7 @@ func Cancel(ctx context.Context, c *pipeline.Client, backup, reason string, conn
 	if err := c.DropStreams(ctx, backup); err != nil {
 		return "", err
 	}
-	return dropSlot(ctx, st, connect)
+	return dropSlot(ctx, env, st, connect)
 }
 
 // ErrRunning refuses to remove a backup that is on its way.
@@ -57,6 +57,9 @@ var ErrRunning = errors.New("the backup is on its way")
 // first, unless force is set. slot is as with Cancel.
 func Remove(ctx context.Context, c *pipeline.Client, backup string, force bool, connect Connector) (slot string, err error) {
 	st, err := Known(ctx, c, backup)
+	if errors.Is(err, ErrLogLost) {
+		return removeLost(ctx, c, backup, connect)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -68,22 +71,38 @@ func Remove(ctx context.Context, c *pipeline.Client, backup string, force bool, 
 		if slot, err = Cancel(ctx, c, backup, "it is being removed", connect); err != nil {
 			return slot, err
 		}
-	} else if slot, err = dropSlot(ctx, st, connect); err != nil {
+	} else if slot, err = dropSlot(ctx, stages.Env{Client: c, Backup: backup}.WithDefaults(), st, connect); err != nil {
 		return slot, err
 	}
 	return slot, c.RemoveBackup(ctx, backup)
 }
 
-// dropSlot drops the backup's own slot, or says that it may be left. A complete backup has none any more.
-func dropSlot(ctx context.Context, st pipeline.State, connect Connector) (string, error) {
+// removeLost removes what is left of a backup whose event log is lost. What the log said of its slot is lost too: a slot of its own has a name that
+// follows from the backup's.
+func removeLost(ctx context.Context, c *pipeline.Client, backup string, connect Connector) (slot string, err error) {
+	slot = SlotName(backup)
+	if connect != nil {
+		if err := checkpoint.DropSlot(ctx, connect, slot); err != nil {
+			return slot, err
+		}
+		slot = ""
+	}
+	return slot, c.RemoveBackup(ctx, backup)
+}
+
+// dropSlot drops the backup's own slot, or says that it may be left. A complete backup has none any more, nor has one whose log says that it is gone.
+func dropSlot(ctx context.Context, env stages.Env, st pipeline.State, connect Connector) (string, error) {
 	r := st.Requested
-	if !r.OwnSlot || st.Completed != nil && connect == nil {
+	if !r.OwnSlot || connect == nil && (st.Completed != nil || st.SlotDropped != nil) {
 		return "", nil
 	}
 	if connect == nil {
 		return r.Slot, nil
 	}
-	return "", checkpoint.DropOwnSlot(ctx, connect, r)
+	if err := checkpoint.DropOwnSlot(ctx, connect, r); err != nil {
+		return "", err
+	}
+	return "", checkpoint.NoteSlotDropped(ctx, env, "slot", r)
 }
 
 // SetLimit limits the rate of the source, or of a target, in bytes per second; 0 is no limit.

@@ -48,6 +48,8 @@ func Describe(ev messages.Event) (slog.Level, string) {
 		})
 	case messages.EventSlotReady:
 		return l, with(ev, func(v messages.SlotReady) string { return fmt.Sprintf("replication slot \"%s\" holds the WAL", v.Slot) })
+	case messages.EventSlotDropped:
+		return l, with(ev, func(v messages.SlotDropped) string { return fmt.Sprintf("replication slot \"%s\" was dropped", v.Slot) })
 	case messages.EventSessionStarted:
 		return l, with(ev, func(v messages.SessionStarted) string {
 			return fmt.Sprintf("session %d started at %s on timeline %d", v.Session, postgres.LSN(v.StartLSN), v.Timeline)

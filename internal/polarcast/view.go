@@ -84,13 +84,24 @@ func (v *View) live() []pipeline.Progress {
 // ErrUnknownBackup says that there is no backup of a name.
 var ErrUnknownBackup = errors.New("no such backup")
 
+// ErrLogLost says that a backup has streams but no event log: JetStream has lost it.
+var ErrLogLost = errors.New("the event log of the backup is lost")
+
 // Known returns the state of a backup that exists.
 func Known(ctx context.Context, c *pipeline.Client, backup string) (pipeline.State, error) {
 	if err := pipeline.ValidName("backup", backup); err != nil {
 		return pipeline.State{}, err
 	}
 	st, err := c.Log(backup).State(ctx)
-	if err == nil && st.Requested == nil {
+	if err != nil || st.Requested != nil {
+		return st, err
+	}
+	left, err := c.AnyStream(ctx, backup)
+	switch {
+	case err != nil:
+	case left:
+		err = fmt.Errorf("%w: \"%s\" has streams on this NATS server, but nobody can go on with it; \"polarcast remove %s\" removes them", ErrLogLost, backup, backup)
+	default:
 		err = fmt.Errorf("%w as \"%s\" on this NATS server: \"polarcast list\" shows those that there are", ErrUnknownBackup, backup)
 	}
 	return st, err

@@ -9,6 +9,7 @@ import (
 	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pipeline"
+	"polarcast/stages"
 )
 
 // SQLSTATEs of slots (src/backend/utils/errcodes.txt).
@@ -102,5 +103,22 @@ func DropSlot(ctx context.Context, connect func(context.Context) (*postgres.Conn
 func (s *Stage) dropOwnSlot(ctx context.Context, r *messages.Requested) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	return DropOwnSlot(ctx, s.cfg.Connect, r)
+	if err := DropOwnSlot(ctx, s.cfg.Connect, r); err != nil {
+		return err
+	}
+	_ = NoteSlotDropped(ctx, s.cfg.Env, stageName, r) // nothing but a warning of polarcast remove depends on it
+	return nil
+}
+
+// NoteSlotDropped says in the log of a backup that was given up that its own slot is gone. A log that was removed meanwhile stays so.
+func NoteSlotDropped(ctx context.Context, env stages.Env, stage string, r *messages.Requested) error {
+	if r == nil || !r.OwnSlot {
+		return nil
+	}
+	return env.AppendIf(ctx, stage, messages.EventSlotDropped, messages.SlotDropped{Slot: r.Slot}, func(st pipeline.State) error {
+		if st.Requested == nil || st.Completed != nil || st.SlotDropped != nil {
+			return pipeline.ErrSkip
+		}
+		return nil
+	})
 }
