@@ -106,6 +106,10 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 		m, err := ws.Receive(time.Now().Add(pollEnd))
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
+			// A server that writes little must not keep its WAL in our memory: a process that takes over, and stitching, look for it in the index.
+			if err := s.w.feed.Flush(); err != nil {
+				return err
+			}
 		case err != nil:
 			return s.streamError(err)
 		case m.Keepalive:
