@@ -141,14 +141,13 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 	if err != nil {
 		return err
 	}
-	// A session that goes on where another one was lost has items of its own only for what is left: nothing is compared.
-	var prior *feed.Prior
-	if st.Session().Started.StitchedTo == 0 {
-		if prior, err = feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, s.cfg.Missing(st), stages.Offers(st), s.cfg.SpillDir); err != nil {
-			return err
-		}
-		defer prior.Close()
+	// A session that goes on where another one was lost has items only for files that are not complete: what was delivered of those is read again, and
+	// not sent again.
+	prior, err := feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, s.cfg.Missing(st), stages.Offers(st), s.cfg.SpillDir)
+	if err != nil {
+		return err
 	}
+	defer prior.Close()
 	defer s.cfg.Client.ShareWork(ctx, s.cfg.Backup, s.cfg.Instance, stages.Dead)()
 	queue, err := s.cfg.Client.WorkConsumer(ctx, s.cfg.Backup, pipeline.WorkOptions{})
 	if err != nil {
