@@ -137,10 +137,14 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 // one began, on the server. 0 says that nothing is known of it, and a server that shuts down then waits until all is written, not durable
 // (WalSndDone, walsender.c): it is both, since that question is answered after a flush.
 func (s *Stage) flushed() postgres.LSN {
-	if s.stitch {
-		return 0
+	if !s.stitch {
+		return s.w.durable()
 	}
-	return s.w.durable()
+	if !s.held && !s.w.resumed {
+		s.held = true
+		return s.w.base // a slot that was made without reserving WAL holds some from its first use on only
+	}
+	return 0
 }
 
 func (s *Stage) streamError(err error) error {

@@ -38,8 +38,9 @@ type Config struct {
 type Stage struct {
 	cfg  Config
 	slot string
-	// stitch says that sessions may be joined.
+	// stitch says that sessions may be joined, held that the server was told from where on the slot has to hold WAL for that.
 	stitch bool
+	held   bool
 	w      *writer         // kept over lost connections
 	ctx    context.Context // of Run: the feed outlives one connection
 
