@@ -1,12 +1,15 @@
 package stages_test
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"polarcast/internal/postgres"
 	"polarcast/pipeline"
@@ -158,3 +161,28 @@ func opens(n *testenv.Server) bool {
 		}
 	}
 }
+
+// follows waits until a standby that may be corrupt has replayed all that the source had, and reports whether it did and lets anybody ask. Which
+// catalogs the first session left stale depends on the load: now and then the server answers each
+// connection with, for instance, "cache lookup failed for relation 1247".
+func follows(t *testing.T, n, source *testenv.Server) bool {
+	t.Helper()
+	want := source.Value("SELECT pg_current_wal_flush_lsn()")
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		v, err := n.TryValue("postgres", "SELECT coalesce(pg_last_wal_replay_lsn() >= '"+want+"', false)")
+		var refused *pgconn.PgError
+		switch {
+		case v == "true":
+			return true
+		case errors.As(err, &refused) && strings.HasPrefix(refused.Code, cannotBe):
+			t.Logf("the naive node is seen to be corrupt: %v", err)
+			n.Stop(testenv.Immediate)
+			return false
+		case time.Now().After(deadline):
+			t.Fatalf("the naive node neither replayed up to %s nor said that it is corrupt: %q, %v", want, v, err)
+		}
+	}
+}
+
+// cannotBe begins the SQLSTATEs of what cannot be in a sound database: internal error, data or index corrupted.
+const cannotBe = "XX"

@@ -159,10 +159,9 @@ func stitch(t *testing.T, major int, lose func(*stitched)) {
 	}
 	n.Stop(testenv.Immediate)
 	n = testenv.PrepareCopy(t, major, naive, testenv.Standby, testenv.CopyOptions{Primary: srv})
-	if !opens(n) {
+	if !opens(n) || !follows(t, n, srv) {
 		return // not silent, and not a node
 	}
-	n.CaughtUp(srv)
 	if sameBig(t, n, srv) {
 		t.Error("the naive way gave the same data: this test would not see a corrupt node")
 	}
