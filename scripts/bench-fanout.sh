@@ -7,8 +7,8 @@
 #   scripts/bench-fanout.sh memory    peak memory of each process at 1, 3 and 10 targets, one of them stopped for a minute
 #
 # Everything is thrown away at the end. Ratios only: programs run in alternation, because the machine's own speed drifts. BENCH_SCALE is pgbench's
-# (100: 1.5 GB), BENCH_PAIRS the number of runs of each program, BENCH_STOP the seconds of the stopped target, BENCH_RATE the rate at
-# which the source is read where processes are killed (64M), BENCH_DIR where all of it lies.
+# (100: 1.5 GB), BENCH_RANDOM_MB adds a comparison with so much data that does not compress, BENCH_PAIRS is the number of runs of each program, BENCH_STOP
+# the seconds of the stopped target, BENCH_RATE the rate at which the source is read where processes are killed (64M), BENCH_DIR where all of it lies.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 die() { printf 'bench-fanout: %s\n' "$*" >&2; exit 1; }

@@ -3,6 +3,7 @@ import json, os, pwd, shutil, signal, subprocess, sys, tempfile, time
 
 WHAT, PGBIN = sys.argv[1], sys.argv[2]
 SCALE = os.environ.get("BENCH_SCALE", "100")
+RANDOM_MB = int(os.environ.get("BENCH_RANDOM_MB", "0"))
 PAIRS = int(os.environ.get("BENCH_PAIRS", "2"))
 STOP = float(os.environ.get("BENCH_STOP", "60"))
 USER = pwd.getpwnam("postgres")
@@ -167,9 +168,9 @@ def theirs(n, *more):
 class Cast:
     """One backup to n targets."""
 
-    def __init__(self, n, *more):
+    def __init__(self, n, *more, receive=()):
         clean()
-        self.n, self.more = n, list(more)
+        self.n, self.more, self.to = n, list(more), list(receive)
         self.old = []
         self.nats = self.start_nats()
         self.url = "nats://%s:4277" % address("nats")
@@ -183,7 +184,7 @@ class Cast:
         return Process("source", [BIN, "send", "--nats", self.url, "--backup", "bench", "--target", names, "--tmpdir", DIR] + source() + self.more, "send")
 
     def receive(self, i):
-        return Process(host(i), [BIN, "receive", "--nats", self.url, "--backup", "bench", "--target", "t%d" % i, "-D", DIR + "/copy%d" % i], "receive")
+        return Process(host(i), [BIN, "receive", "--nats", self.url, "--backup", "bench", "--target", "t%d" % i, "-D", DIR + "/copy%d" % i] + self.to, "receive")
 
     def run(self, each=lambda t: None):
         self.cpu, self.tx = server_cpu(), sent("source")
@@ -206,8 +207,8 @@ class Cast:
         return sent("source") - self.tx, server_cpu() - self.cpu + self.ps[0].cpu
 
 
-def ours(n, *more):
-    c = Cast(n, *more)
+def ours(n, *more, receive=()):
+    c = Cast(n, *more, receive=receive)
     t = c.run()
     tx, cpu = c.finish()
     return t, tx, cpu, sum(p.cpu for p in c.ps[1:]) + c.nats.cpu
@@ -221,12 +222,27 @@ def compare(title, a, b):
           (title, ratio(0), mean(0, 0), mean(1, 0), ratio(1), mean(0, 1) / 1e6, mean(1, 1) / 1e6, ratio(2), mean(0, 2), mean(1, 2), mean(0, 3), mean(1, 3)), flush=True)
 
 
+def rows(what):
+    lz4 = ("-Ft", "--compress=client-lz4")
+    for way in ("stream", "files"):
+        compare("%s%s to plain, plain" % (what, way), lambda: theirs(3), lambda: ours(3, "--source=" + way))
+        if NET:
+            compare("%s%s to plain, server-lz4 -Ft" % (what, way), lambda: theirs(3, "--compress=server-lz4", "-Ft"), lambda: ours(3, "--source=" + way))
+            compare("%s%s to tar.lz4, server-lz4 -Ft" % (what, way), lambda: theirs(3, "--compress=server-lz4", "-Ft"),
+                    lambda: ours(3, "--source=" + way, receive=lz4))
+
+
 def fanout():
     print("ours / three pg_basebackup (theirs, ours)")
-    for way in ("stream", "files"):
-        compare("source=%s against plain" % way, lambda: theirs(3), lambda: ours(3, "--source=" + way))
-        if NET:
-            compare("source=%s against --compress=server-lz4 -Ft" % way, lambda: theirs(3, "--compress=server-lz4", "-Ft"), lambda: ours(3, "--source=" + way))
+    rows("")
+    if RANDOM_MB:
+        pg(PGBIN + "/psql", "-X", "-q", "-h", DIR, "-p", "5477", "-U", "postgres", "-d", "postgres", "-c", "DROP TABLE pgbench_accounts", "-c", "CHECKPOINT")
+        with open(os.path.join(DIR, "primary", "incompressible"), "wb") as f:
+            for _ in range(RANDOM_MB):
+                f.write(os.urandom(1 << 20))
+        os.chown(f.name, USER.pw_uid, USER.pw_gid)
+        os.chmod(f.name, 0o600)
+        rows("random bytes, ")
 
 
 def totals(c):

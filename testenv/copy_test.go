@@ -30,8 +30,8 @@ func TestACopyUnderLoadFollowsAndHoldsTheSameData(t *testing.T) {
 	tpcb, ddl := s.StartTPCB(2), s.StartDDL(1)
 	tpcb.WaitCommitted(20)
 	ddl.WaitCommitted(2)
-	dir := baseBackup(t, s)
-	standby := StartCopy(t, major, dir, Standby, CopyOptions{Primary: s})
+	dir := baseBackup(t, s, "-C", "-S", "follower") // checkpoints of the load take away WAL that no slot holds
+	standby := StartCopy(t, major, dir, Standby, CopyOptions{Primary: s, Slot: "follower"})
 	standby.Streaming()
 	tpcb.Stop()
 	ddl.Stop()

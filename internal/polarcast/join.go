@@ -106,11 +106,12 @@ func (r *Receiver) checkDirectory(ctx context.Context, st pipeline.State, t pipe
 		return err
 	}
 	mine := target.Owner(dir) == r.Backup
-	if mine && t.Opened == nil { // another process of this target may have begun right now
+	if state == target.InUse && t.Opened == nil { // another process of this target may have begun right now
 		if st, err = r.env.Log().State(ctx); err != nil {
 			return err
 		}
 		t = st.Targets[r.Target.Name]
+		mine = mine || target.Took(st, r.Target.Name, r.joined().Directory)
 	}
 	switch {
 	case t.Opened == nil && state == target.InUse && mine:

@@ -158,11 +158,18 @@ func FuzzRelationPath(f *testing.F) {
 	f.Add("pg_tblspc/16390/PG_15_202209061/5/16384_init.1")
 	f.Add("base/5/t3_4_fsm.1")
 	f.Fuzz(func(t *testing.T, path string) {
-		e := NewExcludes(ExcludeOptions{ServerVersion: 110009, Polar: true})
-		e.Decide(path, true, nil)
-		d := e.Decide(path, false, func(string) bool { return true })
-		if _, ok := ParseRelationPath(path); ok && d != Copy {
-			t.Fatalf("%q: %d", path, d)
+		for _, shared := range []bool{true, false} {
+			e := NewExcludes(ExcludeOptions{ServerVersion: 110009, Polar: true, SharedStorage: shared})
+			e.Decide(path, true, nil)
+			d := e.Decide(path, false, func(string) bool { return true })
+			r, ok := ParseRelationPath(path)
+			want := Copy
+			if !shared && r.Fork != InitFork {
+				want = Skip // an unlogged relation, as there is an init fork
+			}
+			if ok && d != want {
+				t.Fatalf("%q, shared storage %v: %d, want %d", path, shared, d, want)
+			}
 		}
 	})
 }

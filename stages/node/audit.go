@@ -172,6 +172,7 @@ func (a *audit) receipt(r *messages.Receipt) {
 		return
 	}
 	f := a.file(r.Key)
+	f.tree = r.Tree
 	if r.Kind == messages.ReceiptRange {
 		of(&f.have, r.Session).add(r.Offset, r.Offset+r.Length)
 	} else {
@@ -184,7 +185,7 @@ func (a *audit) receipt(r *messages.Receipt) {
 // session: then the file is not settled by what an earlier one said of it. Nor is it while a later session is speaking of it, because what that one
 // has said would be forgotten: the session that brings lost parts of a large file again names its other parts before and after them.
 func (a *audit) settle(key uint64, f *fileAudit) {
-	if f.sealed == 0 || f.sealed < f.spoken || f.applied != f.sealed || !f.cover.covers(spans{{0, f.want}}) || len(f.missing()) > 0 {
+	if f.sealed == 0 || f.sealed < f.spoken || f.applied != f.sealed || !f.cover.covers(spans{{0, f.want}}) || len(f.missing()) > 0 || len(f.stale()) > 0 {
 		return
 	}
 	a.done[key] = f.sealed
@@ -217,6 +218,9 @@ func (a *audit) lost(limit int) (ranges []messages.MissingRange, files int) {
 		m := f.missing()
 		if len(m) == 0 && f.sealed > 0 {
 			m = spans{{0, f.want}}.minus(f.cover)
+			if len(m) == 0 {
+				m = f.stale()
+			}
 			if f.applied < f.sealed {
 				m = spans{{0, 0}}
 			}

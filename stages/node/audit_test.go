@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"testing"
 
 	"polarcast/messages"
@@ -79,5 +80,65 @@ func TestASessionSpeaksOfAFileToItsEnd(t *testing.T) {
 	received(2, messages.ReceiptSealed, 0)
 	if ranges, files := a.lost(10); files != 0 || !a.complete(0) {
 		t.Errorf("lost: %+v in %d files, though the second session brought it", ranges, files)
+	}
+}
+
+// TestChunksThatTheIndexDoesNotName has receipts of a killed session 2 of which the index knows nothing.
+func TestChunksThatTheIndexDoesNotName(t *testing.T) {
+	const path = "base/5/16396"
+	key, gone, wal := messages.PathKey(messages.TreeLocal, path), messages.PathKey(messages.TreeShared, "base/5/1"), messages.PathKey(messages.TreeWAL, "0001")
+	for _, c := range []struct {
+		name      string
+		published bool // session 3 publishes the range again
+		size      int64
+		from, to  int64 // stale
+	}{
+		{"as session 1 delivered it", false, 8192, 4096, 8192},
+		{"published again", true, 8192, 0, 0},
+		{"cut off", false, 4096, 0, 0},
+		{"cut in the middle", false, 6000, 4096, 6000},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := newAudit()
+			fold := func(session uint32, published bool, size int64) {
+				t.Helper()
+				b := messages.AppendPart(nil, &messages.Record{Session: session, Path: path}, []messages.PartChunk{{Len: 4096, Published: session == 1}})
+				if size > 4096 {
+					b = messages.AppendPart(b, &messages.Record{Session: session, Path: path, Offset: 4096},
+						[]messages.PartChunk{{Len: uint32(size - 4096), Published: published}})
+				}
+				b = messages.AppendRecord(b, &messages.Record{Kind: messages.KindSeal, Session: session, Path: path, Size: size, Offset: size})
+				if err := a.message(a.seq+1, pipeline.SubjectParts, b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			receive := func(session uint32, key uint64, tree messages.Tree, from, to int64) {
+				a.receipt(&messages.Receipt{Session: session, Kind: messages.ReceiptRange, Tree: tree, Key: key, Offset: from, Length: to - from})
+			}
+			receive(1, key, messages.TreeLocal, 0, 8192)
+			fold(1, true, 8192)
+			a.receipt(&messages.Receipt{Session: 1, Kind: messages.ReceiptSealed, Key: key})
+			receive(2, key, messages.TreeLocal, 4096, 8192)
+			receive(2, gone, messages.TreeShared, 0, 4096)
+			receive(2, wal, messages.TreeWAL, 0, 4096)
+			fold(3, c.published, c.size)
+			a.receipt(&messages.Receipt{Session: 3, Kind: messages.ReceiptSealed, Key: key})
+			if c.published {
+				receive(3, key, messages.TreeLocal, 4096, c.size)
+			}
+			want := []messages.MissingRange(nil)
+			if c.to > 0 {
+				want = []messages.MissingRange{{Path: path, Offset: c.from, Length: c.to - c.from}}
+			}
+			if ranges, _ := a.lost(10); !slices.Equal(ranges, want) {
+				t.Errorf("%+v have to come again, want %+v", ranges, want)
+			}
+			if a.complete(0) != (want == nil) {
+				t.Errorf("complete: %v", a.complete(0))
+			}
+			if s := a.strays(); len(s) != 1 || !s[gone] {
+				t.Errorf("strays: %v, want %x", s, gone)
+			}
+		})
 	}
 }

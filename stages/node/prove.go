@@ -60,6 +60,11 @@ func (s *Stage) prove(ctx context.Context) (pipeline.State, error) {
 					return st, err
 				}
 			}
+			if strays := a.strays(); whole && len(strays) > 0 {
+				if err := s.removeStrays(ctx, st, strays); err != nil {
+					return st, err
+				}
+			}
 			if whole {
 				if st, err = s.written(ctx, st, a); !errors.Is(err, errNotYet) {
 					return st, err

@@ -226,7 +226,13 @@ func (l *Layout) Open(ctx context.Context, env stages.Env) error {
 		case s == Empty, w.dir == l.cfg.Dir && l.cfg.Format != "" && Owner(w.dir) == env.Backup:
 			ev.Emptied = append(ev.Emptied, w.dir)
 		default:
-			return refuse(w.dir, env.Backup)
+			// Another process of the target, started at the same moment, may have taken the directory since the event log was read.
+			if st, err = env.Log().State(ctx); err != nil {
+				return err
+			}
+			if known = openedDirs(st, l.cfg.Name); !slices.Contains(known, w.dir) {
+				return refuse(w.dir, env.Backup)
+			}
 		}
 	}
 	if len(ev.Created)+len(ev.Emptied)+len(ev.Kept) > 0 {
@@ -263,6 +269,11 @@ func refuse(dir, backup string) error {
 		return notEmpty{fmt.Sprintf("directory \"%s\" belongs to the unfinished backup \"%s\"; continue that one, or remove the directory", dir, o)}
 	}
 	return notEmpty{fmt.Sprintf("directory \"%s\" exists but is not empty", dir)}
+}
+
+// Took reports whether the event log says that a target has taken a directory.
+func Took(st pipeline.State, name, dir string) bool {
+	return slices.Contains(openedDirs(st, name), dir)
 }
 
 func openedDirs(st pipeline.State, name string) []string {

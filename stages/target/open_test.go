@@ -1,0 +1,71 @@
+package target
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"polarcast/messages"
+	"polarcast/pfs"
+	"polarcast/pipeline"
+	"polarcast/stages"
+)
+
+// overtaken lets another process do something right before a directory is looked at.
+type overtaken struct {
+	pfs.FS
+	first func()
+}
+
+func (f *overtaken) ReadDir(name string) ([]pfs.DirEntry, error) {
+	if fn := f.first; fn != nil {
+		f.first = nil
+		fn()
+	}
+	return f.FS.ReadDir(name)
+}
+
+// TestTwoProcessesOpenOneTarget has two processes of one target that start at the same moment: one takes the directories between the moments at which
+// the other reads the event log and the directory.
+func TestTwoProcessesOpenOneTarget(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	js, err := pipeline.StartServer(pipeline.ServerOptions{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(js.Shutdown)
+	client, err := pipeline.Connect(ctx, pipeline.ClientOptions{Server: js})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if err := client.CreateBackup(ctx, "b", messages.Requested{Targets: []string{"a"}}, pipeline.StreamOptions{MaxBytes: 1 << 20, Targets: []string{"a"}}); err != nil {
+		t.Fatal(err)
+	}
+	env := stages.Env{Client: client, Backup: "b"}.WithDefaults()
+	dir := t.TempDir()
+	layout := func() *Layout {
+		t.Helper()
+		l, err := NewLayout(Config{Name: "a", Format: Plain, Dir: filepath.Join(dir, "data"), WALDir: filepath.Join(dir, "wal")}, false, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	one, two := layout(), layout()
+	one.local = &overtaken{FS: pfs.Local(), first: func() {
+		if err := two.Open(ctx, env); err != nil {
+			t.Errorf("the first: %v", err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "wal", "000000010000000000000001"), nil, 0o600); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := one.Open(ctx, env); err != nil {
+		t.Errorf("the second: %v", err)
+	}
+}
