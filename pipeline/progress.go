@@ -19,7 +19,7 @@ type Progress struct {
 	Target   string    `json:"target,omitempty"`
 	Time     time.Time `json:"time"`
 
-	Read      int64 `json:"read,omitempty"`      // bytes from the source
+	Read      int64 `json:"read,omitempty"`      // bytes from the source; with what need not be read of files that an earlier session had begun
 	Sent      int64 `json:"sent,omitempty"`      // bytes into the pipeline, compressed
 	Written   int64 `json:"written,omitempty"`   // bytes to the target
 	Unchanged int64 `json:"unchanged,omitempty"` // bytes found equal to what was delivered

@@ -62,6 +62,8 @@ type Sealed struct {
 type Totals struct {
 	Files, Chunks                            int64
 	ReadBytes, PublishedBytes, UnchangedByte int64
+	// KeptBytes were not read, because the targets have them from a session that this one goes on with.
+	KeptBytes int64
 	// SentBytes is what the chunk messages took, compressed and with headers.
 	SentBytes int64
 	// ConfirmedBytes is how many of ReadBytes, in reading order, JetStream holds.

@@ -23,6 +23,7 @@ type item struct {
 	size     int64 // of a sealed file
 	from, to int   // the chunk's bytes in the slab
 	want     int   // the chunk's full length
+	kept     int   // length of a chunk that is not read because the targets have it; it has no bytes in the slab
 	mark     func()
 
 	// filled by a worker

@@ -39,8 +39,8 @@ type priorRef struct {
 	seen bool
 }
 
-const spillHeader = 8 + 8 + 4 + 4 // previous part, offset, chunks, number of the target that offers them (0: delivered)
-const spillChunk = 16 + 4 + 4     // hash, CRC32C, length
+const spillHeader = 8 + 8 + 4 + 4 + 4 // previous part, offset, chunks, number of the target that offers them (0: delivered), session
+const spillChunk = 16 + 4 + 4         // hash, CRC32C, length
 const noPart = int64(-1)
 
 // Offers are the targets of a delta backup that have said what they hold, each with the position of the index from which its offers count. What
@@ -155,6 +155,7 @@ func (p *Prior) add(r *messages.Record, chunks []messages.PartChunk, from uint32
 	le.PutUint64(b[8:], uint64(r.Offset))
 	le.PutUint32(b[16:], uint32(len(chunks)))
 	le.PutUint32(b[20:], from)
+	le.PutUint32(b[24:], r.Session)
 	for i := range chunks {
 		b = append(b, chunks[i].Hash[:]...)
 		b = le.AppendUint32(b, chunks[i].CRC)

@@ -15,7 +15,8 @@ type priorChunk struct {
 	CRC  uint32
 	len  uint32
 	// offers are the targets that held it before a delta backup, by number from bit 0 on; 0: it was delivered by a session.
-	offers uint64
+	offers  uint64
+	session uint32 // that delivered it, or found it as an earlier one had
 }
 
 // priorFile holds the delivered chunks of one file by offset.
@@ -63,7 +64,7 @@ func (p *Prior) file(t messages.Tree, path string) (*priorFile, error) {
 			limit = min(limit, off)
 		}
 		for ; len(body) > 0; body = body[spillChunk:] {
-			c := priorChunk{CRC: le.Uint32(body[16:]), len: le.Uint32(body[20:])}
+			c := priorChunk{CRC: le.Uint32(body[16:]), len: le.Uint32(body[20:]), session: le.Uint32(head[24:])}
 			copy(c.Hash[:], body)
 			if off+int64(c.len) <= limit && !p.missing(key, off, int64(c.len)) {
 				pf.add(off, c, from)

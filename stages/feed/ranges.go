@@ -61,6 +61,7 @@ func (t Totals) Plus(o Totals) Totals {
 	t.ReadBytes += o.ReadBytes
 	t.PublishedBytes += o.PublishedBytes
 	t.UnchangedByte += o.UnchangedByte
+	t.KeptBytes += o.KeptBytes
 	t.SentBytes += o.SentBytes
 	t.ConfirmedBytes += o.ConfirmedBytes
 	t.ChunkSeq, t.IndexSeq = max(t.ChunkSeq, o.ChunkSeq), max(t.IndexSeq, o.IndexSeq)

@@ -42,6 +42,12 @@ func (f *Feed) publish(j *job, sum *fileSum) error {
 				sum.digest = f.cfg.Digest()
 			}
 		case itemChunk:
+			if it.kept > 0 {
+				t.Chunks++
+				t.KeptBytes += int64(it.kept)
+				e.chunk(it, it.kept)
+				continue
+			}
 			raw := j.slab[it.from:it.to]
 			sum.crc = messages.CombineCRC32C(sum.crc, it.crc, int64(len(raw)))
 			sum.size += int64(len(raw))
@@ -83,6 +89,7 @@ func (f *Feed) publish(j *job, sum *fileSum) error {
 		a.Chunks += t.Chunks
 		a.ReadBytes += t.ReadBytes
 		a.UnchangedByte += t.UnchangedByte
+		a.KeptBytes += t.KeptBytes
 		a.PublishedBytes += t.PublishedBytes
 		a.Files += t.Files
 		a.SentBytes += t.SentBytes

@@ -20,6 +20,9 @@ func (f *Feed) encode(c *messages.Compressor, j *job) {
 		it := &j.items[i]
 		switch it.kind {
 		case itemChunk:
+			if it.kept > 0 {
+				continue
+			}
 			raw := j.slab[it.from:it.to]
 			if p := it.file.prior.at(it.offset, len(raw)); p != nil {
 				if h := messages.Hash128(raw); h == p.Hash {

@@ -141,8 +141,7 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 	if err != nil {
 		return err
 	}
-	// A session that goes on where another one was lost has items only for files that are not complete: what was delivered of those is read again, and
-	// not sent again.
+	// A session that goes on where another one was lost has items only for files that are not complete: what was delivered of those is not read again.
 	prior, err := feed.LoadPrior(ctx, s.cfg.Client, s.cfg.Backup, n, s.cfg.Missing(st), stages.Offers(st), s.cfg.SpillDir)
 	if err != nil {
 		return err
@@ -183,8 +182,8 @@ func (s *Files) progress(ctx context.Context, st pipeline.State) func() {
 	}
 	return s.report.reading(ctx, func() pipeline.Progress {
 		tot := s.Totals()
-		return pipeline.Progress{Read: s.read.Load(), Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
-			TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte, Waiting: waitsFor(s.heldBack())}
+		return pipeline.Progress{Read: s.read.Load() + tot.KeptBytes, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
+			TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte + tot.KeptBytes, Waiting: waitsFor(s.heldBack())}
 	})
 }
 

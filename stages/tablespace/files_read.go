@@ -38,8 +38,18 @@ func (w *worker) whole(ctx context.Context, f work.File, done *feed.Done) error 
 		return nil
 	}
 	loose := f.Loose()
-	if done.Any() && f.Size > 0 && !loose && work.Digest(w.st.Requested.Options) == nil {
-		return w.rangeOf(ctx, &work.Item{Files: []work.File{f}, To: f.Size}, done)
+	if f.Size > 0 && !loose && work.Digest(w.st.Requested.Options) == nil {
+		some := done.Any()
+		if !some {
+			kept, err := w.kept(f)
+			if err != nil {
+				return err
+			}
+			some = kept.Any()
+		}
+		if some {
+			return w.rangeOf(ctx, &work.Item{Files: []work.File{f}, To: f.Size}, done)
+		}
 	}
 	w.s.file.Store(f.Path)
 	h, err := w.src.Open(ctx, f.Tree, f.Path)
@@ -124,13 +134,23 @@ func (w *worker) rangeOf(ctx context.Context, it *work.Item, d *feed.Done) error
 		return err
 	}
 	defer h.Close()
+	kept, err := w.kept(f)
+	if err != nil {
+		return err
+	}
+	length := func(at int64) int { return int(min(messages.ChunkSize, it.To-at)) }
 	for from := it.From; from < it.To; {
 		to := from
-		for to < it.To && !d.Covers(to, int(min(messages.ChunkSize, it.To-to))) {
+		for to < it.To && !d.Covers(to, length(to)) && !kept.Has(to, length(to)) {
 			to = min(to+messages.ChunkSize, it.To)
 		}
 		if to > from {
 			if err := w.span(ctx, h, f, from, to); err != nil {
+				return err
+			}
+		}
+		if to < it.To && !d.Covers(to, length(to)) {
+			if err := w.feed.Keep(f.Record(), kept, to, length(to)); err != nil {
 				return err
 			}
 		}
@@ -140,6 +160,15 @@ func (w *worker) rangeOf(ctx context.Context, it *work.Item, d *feed.Done) error
 		return w.feed.Seal(f.Record(), f.Size, f.Size)
 	}
 	return nil
+}
+
+// kept returns what need not be read of a file that a session before had delivered in part, when this one goes on with that. Of files that no WAL speaks
+// of nothing is kept.
+func (w *worker) kept(f work.File) (feed.Kept, error) {
+	if f.Loose() {
+		return feed.Kept{}, nil
+	}
+	return w.feed.Kept(f.Tree, f.Path, w.st.Session().Started.StitchedTo)
 }
 
 // span reads bytes that no other reader has published.
