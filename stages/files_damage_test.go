@@ -9,8 +9,8 @@ import (
 	"polarcast/testenv"
 )
 
-// TestFilesDamagedPage changes a byte of two pages on disk, and all of a third, which then looks younger than the start of the backup: the
-// backup is complete, and says which pages are damaged.
+// TestFilesDamagedPage changes a byte of two pages on disk, all of a third, which then looks younger than the start of the backup, and loses the first half
+// of a fourth, which then looks like one that was never initialized: the backup is complete, and says which pages are damaged.
 func TestFilesDamagedPage(t *testing.T) {
 	t.Parallel()
 	for read, majors := range map[string][]int{source.ReadPath: {14}, source.ReadSQL: {18}} {
@@ -38,6 +38,9 @@ func TestFilesDamagedPage(t *testing.T) {
 				if _, err := f.WriteAt(bytes.Repeat([]byte{0xA5}, 8192), 100*8192); err != nil {
 					t.Fatal(err)
 				}
+				if _, err := f.WriteAt(make([]byte, 4096), 120*8192); err != nil {
+					t.Fatal(err)
+				}
 				f.Close()
 				srv.Start()
 				r := newRig(t, srv, rigOptions{read: read})
@@ -45,8 +48,8 @@ func TestFilesDamagedPage(t *testing.T) {
 				r.reader(2, nil)
 				r.checkpoint()
 				st := r.completed()
-				if n := st.Session().ReadDone.ChecksumFailures; n != 3 {
-					t.Errorf("%d damaged pages were reported, want 3", n)
+				if n := st.Session().ReadDone.ChecksumFailures; n != 4 {
+					t.Errorf("%d damaged pages were reported, want 4", n)
 				}
 				want, _ := os.ReadFile(srv.Path(path))
 				got, _ := os.ReadFile(r.dir + "/" + path)

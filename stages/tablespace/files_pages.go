@@ -47,13 +47,10 @@ const (
 	maxNamedPage = 100
 )
 
-// verify appends the bad pages of b to bad. Where replay repairs nothing, a page whose first half is still zeros while the rest is written already is bad too:
-// elsewhere such a page passes as one that was never initialized.
+// verify appends the bad pages of b to bad. A page that was never initialized is all zeros: one that only begins like that is being written, or was cut
+// off, and no server reads it (PageIsVerified). pg_basebackup and pg_checksums pass it.
 func (r *pageRules) verify(bad []postgres.PageFailure, b []byte, first uint32) []postgres.PageFailure {
 	bad = postgres.VerifyPages(bad, b, r.size, first, r.start)
-	if r.start != noImages {
-		return bad
-	}
 	for block := first; len(b) >= r.size; block, b = block+1, b[r.size:] {
 		if page := b[:r.size]; postgres.PageIsNew(page) && len(bytes.TrimLeft(page, "\x00")) > 0 {
 			bad = append(bad, postgres.PageFailure{Block: block})
