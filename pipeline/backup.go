@@ -78,7 +78,7 @@ func (c *Client) ensureConsumer(ctx context.Context, stream string, cfg jetstrea
 		return c.streamError(stream, err)
 	}
 	if err != nil {
-		return fmt.Errorf("consumer %s of stream %s at %s: %w", cfg.Durable, stream, c.where, err)
+		return c.apiError(fmt.Sprintf("consumer %s of stream %s", cfg.Durable, stream), err)
 	}
 	return nil
 }
@@ -87,7 +87,7 @@ func (c *Client) ensureConsumer(ctx context.Context, stream string, cfg jetstrea
 func (c *Client) RemoveTarget(ctx context.Context, id, target string) error {
 	err := c.tryFor(ctx, outage, func(ctx context.Context) error { return c.js.DeleteConsumer(ctx, chunkStream+id, consumerName(target)) })
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) && !isGone(err) {
-		return fmt.Errorf("consumer of target %q of backup %q at %s: %w", target, id, c.where, err)
+		return c.apiError(fmt.Sprintf("the consumer of target %q of backup %q", target, id), err)
 	}
 	return nil
 }
@@ -158,18 +158,19 @@ func (c *Client) purge(ctx context.Context, stream, subject string) error {
 
 // Backups returns the ids of all backups that have an event log, sorted.
 func (c *Client) Backups(ctx context.Context) ([]string, error) {
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	s, err := c.js.Stream(rctx, eventStream)
+	var info *jetstream.StreamInfo
+	err := c.try(ctx, func(ctx context.Context) error {
+		s, err := c.js.Stream(ctx, eventStream)
+		if err == nil {
+			info, err = s.Info(ctx, jetstream.WithSubjectFilter(eventPrefix+"*"))
+		}
+		return err
+	})
 	if isGone(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, c.streamError(eventStream, cause(rctx, err))
-	}
-	info, err := s.Info(rctx, jetstream.WithSubjectFilter(eventPrefix+"*"))
-	if err != nil {
-		return nil, c.streamError(eventStream, cause(rctx, err))
+		return nil, c.streamError(eventStream, err)
 	}
 	var ids []string
 	for subject := range info.State.Subjects {

@@ -72,7 +72,7 @@ func (c *Client) consume(ctx context.Context, stream, name, what string, o Consu
 	p, err := newPuller(c, stream, name, o, k.arrived, k.reconnected, k.fail)
 	if err != nil {
 		stop()
-		return nil, fmt.Errorf("consumer of %s: %w", what, err)
+		return nil, c.apiError("the consumer of "+what, err)
 	}
 	k.puller = p
 	p.start()
@@ -197,7 +197,7 @@ func (k *Consumer) Flush(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("acknowledging for %s at %s: %w", k.what, k.c.where, err)
+		return k.c.apiError("the acknowledgements of "+k.what, err)
 	}
 	return nil
 }

@@ -76,9 +76,12 @@ func (c *Client) request(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, func() { cancel(); release() }
 }
 
+// setup is how long what is not under way yet waits for JetStream: for a cluster whose server is restarting right now, and no longer than a person would.
+const setup = 3 * apiWait
+
 // try makes a request that may be made twice, again when its answer was lost.
 func (c *Client) try(ctx context.Context, fn func(ctx context.Context) error) error {
-	return c.tryFor(ctx, apiWait, fn)
+	return c.tryFor(ctx, setup, fn)
 }
 
 // outage is how long a backup that is under way waits for JetStream to answer again: a cluster that lost a server elects new leaders for
@@ -87,6 +90,7 @@ const outage = 2 * time.Minute
 
 // tryFor is try with a patience of its own.
 func (c *Client) tryFor(ctx context.Context, patience time.Duration, fn func(ctx context.Context) error) error {
+	told := false
 	for start := time.Now(); ; {
 		rctx, cancel := c.request(ctx)
 		err := cause(rctx, fn(rctx))
@@ -94,11 +98,18 @@ func (c *Client) tryFor(ctx context.Context, patience time.Duration, fn func(ctx
 		if err == nil || ctx.Err() != nil || isFull(err) || !isPassing(err) || time.Since(start) > patience {
 			return err
 		}
+		if !told && time.Since(start) > quiet {
+			c.log.Warn("JetStream does not answer, asking again", "server", c.where, "error", err)
+			told = true
+		}
 		if e := sleep(ctx, 100*time.Millisecond); e != nil {
 			return e
 		}
 	}
 }
+
+// quiet is how long JetStream may give no answer before a person is told: a change of leaders takes seconds.
+const quiet = 5 * time.Second
 
 func (c *Client) watchOver(ctx context.Context, g *guard) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)

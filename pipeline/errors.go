@@ -96,9 +96,19 @@ func (c *Client) streamError(name string, err error) error {
 		return fmt.Errorf("NATS at %s is a single server, so stream %s cannot have several replicas: leave out --replicas, or use a cluster: %w", c.where, name, err)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("NATS at %s has no JetStream for this account: start it with jetstream enabled (nats-server -js), or use another account: %w", c.where, err)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout):
-		return fmt.Errorf("JetStream at %s does not answer for stream %s: check that the server runs and its cluster has a leader, and that the account may use $JS.API.>: %w",
-			c.where, name, err)
 	}
-	return fmt.Errorf("stream %s at %s: %w", name, c.where, err)
+	return c.apiError("stream "+name, err)
+}
+
+// apiError says what to do about an error of something that a stream has.
+func (c *Client) apiError(what string, err error) error {
+	switch {
+	case errors.Is(err, ErrDenied):
+		return err
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrDisconnected),
+		errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionReconnecting):
+		return fmt.Errorf("JetStream at %s does not answer for %s: check that the server runs and its cluster has a leader, and that the account may use $JS.API.>: %w",
+			c.where, what, err)
+	}
+	return fmt.Errorf("%s at %s: %w", what, c.where, err)
 }

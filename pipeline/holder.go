@@ -3,7 +3,6 @@ package pipeline
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -23,7 +22,7 @@ func (c *Client) LeaseHolder(ctx context.Context, backup, role string) (instance
 		return "", 0, nil
 	}
 	if err != nil {
-		return "", 0, fmt.Errorf("lease %s.%s at %s: %w", backup, role, c.where, err)
+		return "", 0, c.apiError("lease "+backup+"."+role, err)
 	}
 	return string(e.Value()), e.Revision(), nil
 }
@@ -40,7 +39,7 @@ func (c *Client) EndLease(ctx context.Context, backup, role string, rev uint64) 
 		return err
 	})
 	if err != nil && !isConflict(err) { // also when the answer to the first try was lost
-		return fmt.Errorf("lease %s.%s at %s: %w", backup, role, c.where, err)
+		return c.apiError("lease "+backup+"."+role, err)
 	}
 	return nil
 }

@@ -66,15 +66,19 @@ func (c *Client) Janitor(ctx context.Context, id string, keep time.Duration, liv
 		if purge == 0 {
 			continue
 		}
-		s, err := c.js.Stream(ctx, chunkStream+id)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = c.tryFor(ctx, outage, func(ctx context.Context) error {
+			s, err := c.js.Stream(ctx, chunkStream+id)
+			if err == nil {
+				err = s.Purge(ctx, jetstream.WithPurgeSequence(purge+1))
+			}
+			return err
+		})
+		switch {
+		case err == nil:
+		case isGone(err), ctx.Err() != nil:
 			return nil
-		}
-		if err == nil {
-			err = s.Purge(ctx, jetstream.WithPurgeSequence(purge+1))
-		}
-		if err != nil {
-			return fmt.Errorf("stream %s: %w", chunkStream+id, err)
+		default:
+			return c.streamError(chunkStream+id, err)
 		}
 	}
 }
@@ -144,14 +148,18 @@ func (c *Client) JoinTarget(ctx context.Context, id, target string) error {
 // KeepFor lets the streams of a complete backup run out after a time.
 func (c *Client) KeepFor(ctx context.Context, id string, keep time.Duration) error {
 	for _, name := range []string{chunkStream + id, indexStream + id} {
-		s, err := c.js.Stream(ctx, name)
+		err := c.tryFor(ctx, outage, func(ctx context.Context) error {
+			s, err := c.js.Stream(ctx, name)
+			if err != nil {
+				return err
+			}
+			cfg := s.CachedInfo().Config
+			cfg.MaxAge = max(keep, time.Second)
+			cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
+			_, err = c.js.UpdateStream(ctx, cfg)
+			return err
+		})
 		if err != nil {
-			return c.streamError(name, err)
-		}
-		cfg := s.CachedInfo().Config
-		cfg.MaxAge = max(keep, time.Second)
-		cfg.Duplicates = min(cfg.Duplicates, cfg.MaxAge)
-		if _, err := c.js.UpdateStream(ctx, cfg); err != nil {
 			return c.streamError(name, err)
 		}
 	}

@@ -104,7 +104,7 @@ func (c *Client) Lease(ctx context.Context, backup, role, instance string, ttl t
 			return nil, context.Cause(gctx)
 		}
 		if err != nil && !isConflict(err) && !isPassing(err) {
-			return nil, fmt.Errorf("lease %s at %s: %w", key, c.where, err)
+			return nil, c.apiError("lease "+key, err)
 		}
 		if err := sleep(gctx, min(ttl/10, 250*time.Millisecond)); err != nil {
 			return nil, err

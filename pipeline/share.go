@@ -172,7 +172,7 @@ func (c *Client) redeliver(ctx context.Context, stream, consumer string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("consumer %s of stream %s: %w", consumer, stream, err)
+		return c.apiError(fmt.Sprintf("consumer %s of stream %s", consumer, stream), err)
 	}
 	if info.NumAckPending > 0 {
 		// A change of the time makes the server look at what is held, 100 ms later (nats-server, consumer.updateConfig). It is changed back before
@@ -200,5 +200,5 @@ func (c *Client) setAckWait(ctx context.Context, stream string, cfg jetstream.Co
 	if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDoesNotExist) || isGone(err) {
 		return nil
 	}
-	return fmt.Errorf("consumer %s of stream %s: %w", cfg.Durable, stream, err)
+	return c.apiError(fmt.Sprintf("consumer %s of stream %s", cfg.Durable, stream), err)
 }

@@ -120,7 +120,7 @@ func (c *Client) lag(ctx context.Context, stream, consumer, what string) (Lag, e
 		return Lag{}, c.streamError(stream, err)
 	}
 	if err != nil {
-		return Lag{}, fmt.Errorf("consumer of %s at %s: %w", what, c.where, err)
+		return Lag{}, c.apiError("the consumer of "+what, err)
 	}
 	return Lag{Pending: i.NumPending, AckPending: i.NumAckPending, AckFloor: i.AckFloor.Stream}, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 )
 
 // workConsumer is the durable consumer of a work queue that all readers of a backup share.
@@ -43,25 +44,29 @@ func (c *Client) PublishWork(ctx context.Context, backup string, items ...[]byte
 	if _, err := c.ensureWork(ctx, backup); err != nil {
 		return err
 	}
-	acks := make([]jetstream.PubAckFuture, 0, len(items))
-	for _, it := range items {
-		f, err := c.js.PublishAsync(workPrefix+backup+".item", it)
-		if err != nil {
-			return fmt.Errorf("could not add work for the readers of backup %q: %w", backup, err)
-		}
-		acks = append(acks, f)
+	subject := workPrefix + backup + ".item"
+	acks, ids := make([]jetstream.PubAckFuture, len(items)), make([]jetstream.PublishOpt, len(items))
+	for i, it := range items {
+		ids[i] = jetstream.WithMsgID(nuid.Next())
+		acks[i], _ = c.js.PublishAsync(subject, it, ids[i]) // nil without a connection
 	}
 	for i, f := range acks {
-		select {
-		case <-f.Ok():
-			continue
-		case <-f.Err():
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if f != nil {
+			select {
+			case <-f.Ok():
+				continue
+			case <-f.Err():
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
-		// Once more, and waiting: an item that comes twice is read twice at worst, one that is lost would never be.
-		if _, err := c.js.Publish(ctx, workPrefix+backup+".item", items[i], jetstream.WithRetryAttempts(10)); err != nil {
-			return fmt.Errorf("could not add work for the readers of backup %q: %w", backup, err)
+		// Once more, and waiting: an item that is lost would never be read. JetStream knows one that it has by its id.
+		err := c.tryFor(ctx, outage, func(ctx context.Context) error {
+			_, err := c.js.Publish(ctx, subject, items[i], ids[i], jetstream.WithRetryAttempts(0))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("could not add work for the readers of backup %q: %w", backup, c.streamError(workStream+backup, err))
 		}
 	}
 	return nil
@@ -82,8 +87,8 @@ func (c *Client) PurgeWork(ctx context.Context, backup string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Purge(ctx); err != nil {
-		return fmt.Errorf("could not empty the work queue of backup %q: %w", backup, err)
+	if err := c.tryFor(ctx, outage, func(ctx context.Context) error { return s.Purge(ctx) }); err != nil {
+		return fmt.Errorf("could not empty the work queue of backup %q: %w", backup, c.streamError(workStream+backup, err))
 	}
 	return nil
 }
@@ -128,7 +133,7 @@ func (c *Client) WorkConsumer(ctx context.Context, backup string, _ WorkOptions)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("work queue of backup %q: %w", backup, err)
+		return nil, fmt.Errorf("work queue of backup %q: %w", backup, c.streamError(workStream+backup, err))
 	}
 	wctx, stop := context.WithCancel(context.Background())
 	w := &WorkConsumer{c: c, cons: cons, ctx: wctx, stop: stop, held: map[*WorkItem]struct{}{}, heard: time.Now()}
