@@ -35,6 +35,7 @@ const (
 	EventFailed         EventType = "failed"
 	EventCancelled      EventType = "cancelled"
 	EventLimitChanged   EventType = "limit_changed"
+	EventSourceStopped  EventType = "source_stopped"
 	EventNote           EventType = "note"
 )
 

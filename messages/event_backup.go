@@ -91,6 +91,13 @@ type LimitChanged struct {
 	BytesPerSecond int64  `json:"bytes_per_second"`
 }
 
+// SourceStopped says that a process of the source has ended before its work was done. The same command continues it.
+type SourceStopped struct {
+	Stages []string `json:"stages"` // that it ran
+	Host   string   `json:"host,omitempty"`
+	Error  string   `json:"error"`
+}
+
 // Note is a remark for people.
 type Note struct {
 	Text string `json:"text"`

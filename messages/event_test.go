@@ -49,6 +49,7 @@ func goldenEvents() map[EventType]any {
 		EventFailed:         &Failed{Stage: "wal", Error: "requested WAL segment has already been removed"},
 		EventCancelled:      &Cancelled{By: "dba@db1", Reason: "wrong host"},
 		EventLimitChanged:   &LimitChanged{Target: "a", BytesPerSecond: 50 << 20},
+		EventSourceStopped:  &SourceStopped{Stages: []string{"checkpoint", "tablespace", "wal"}, Host: "db1", Error: "server closed the connection unexpectedly"},
 		EventNote:           &Note{Text: "checksums: 1 page differs"},
 	}
 }

@@ -255,6 +255,11 @@ func TestSignalsEndCleanlyAndTheSameCommandContinues(t *testing.T) {
 		if code := p.Wait(time.Minute); code != 1 || !strings.Contains(p.Stderr(), "interrupted") {
 			t.Errorf("%s ended with %d:\n%s", p.Command, code, p.Stderr())
 		}
+		if p == send {
+			w.pg.Eventually("a target tells that the source's process has ended", func() (bool, error) {
+				return strings.Contains(a.Stderr(), "(checkpoint, tablespace, wal) has ended: ") && strings.Contains(a.Stderr(), "the same command there continues the backup"), nil
+			})
+		}
 	}
 	w.refused([]string{"other options"}, w.sendArgs("send", "sig", "--target", "a")...)
 	// As if b had died when its slot was made, and before it could note that.

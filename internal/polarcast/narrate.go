@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/oklog/run"
 
@@ -76,6 +77,11 @@ func Describe(ev messages.Event) (slog.Level, string) {
 	case messages.EventWALCaptured:
 		return l, with(ev, func(v messages.WALCaptured) string {
 			return fmt.Sprintf("WAL was streamed up to %s", postgres.LSN(v.EndLSN))
+		})
+	case messages.EventSourceStopped:
+		return slog.LevelWarn, with(ev, func(v messages.SourceStopped) string {
+			return fmt.Sprintf("the process of the source on host %s (%s) has ended: %s; the same command there continues the backup", v.Host,
+				strings.Join(v.Stages, ", "), v.Error)
 		})
 	case messages.EventNote:
 		return l, with(ev, func(v messages.Note) string { return v.Text })

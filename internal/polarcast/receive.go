@@ -143,6 +143,7 @@ func (r *Receiver) runOnce(ctx context.Context) error {
 		return errDone
 	})
 	narrate(ctx, r.env, &g)
+	missSource(ctx, r.env, &g)
 	err := g.Run()
 	switch {
 	case errors.Is(err, errDone):

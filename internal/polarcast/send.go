@@ -87,6 +87,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	}
 	if !done {
 		if err := s.run(ctx); err != nil {
+			s.tellStopped(ctx, err)
 			return err
 		}
 	}
