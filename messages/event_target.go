@@ -58,6 +58,8 @@ type ChunksMissing struct {
 	Target  string         `json:"target"`
 	Session uint32         `json:"session"`
 	Ranges  []MissingRange `json:"ranges"`
+	// IndexLost says that the index has lost messages: what it does not name comes again.
+	IndexLost bool `json:"index_lost,omitempty"`
 }
 
 // NodeConfigured says that a target is a node.

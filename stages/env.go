@@ -18,8 +18,8 @@ type Env struct {
 	Instance string
 	// Logger receives what a person who operates the stage wants to read. Never nil; see WithDefaults.
 	Logger *slog.Logger
-	// Lost is what was published by a process that died with the bytes in its memory, and no target holds: it is published again.
-	Lost []messages.MissingRange
+	// Lost is what was published by a process that died with the bytes in its memory, and no target holds: it is published again. Nil when there is none.
+	Lost *messages.ChunksMissing
 }
 
 // WithDefaults fills the fields that may be left out.
@@ -33,9 +33,13 @@ func (e Env) WithDefaults() Env {
 	return e
 }
 
-// Missing returns the ranges that are known to be lost: found by the auditors of the targets, or with the process before this one.
-func (e Env) Missing(st pipeline.State) []messages.MissingRange {
-	return append(Missing(st), e.Lost...)
+// Missing returns what is known to be lost: found by the auditors of the targets, or with the process before this one.
+func (e Env) Missing(st pipeline.State) []messages.ChunksMissing {
+	all := Missing(st)
+	if e.Lost != nil {
+		all = append(all, *e.Lost)
+	}
+	return all
 }
 
 // Log returns the event log of the backup.

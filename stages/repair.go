@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"polarcast/messages"
 	"polarcast/pipeline"
 )
 
@@ -73,14 +72,4 @@ func ReadingOver(st pipeline.State) bool {
 		}
 	}
 	return true
-}
-
-// WALLost reports whether parts of the WAL are among what was lost.
-func WALLost(ranges []messages.MissingRange) bool {
-	for _, r := range ranges {
-		if r.Tree == messages.TreeWAL || r.Path == "" {
-			return true
-		}
-	}
-	return false
 }

@@ -22,13 +22,11 @@ func SharedStorage(st pipeline.State) bool {
 	return st.Prepared != nil && st.Prepared.Polar != nil && st.Prepared.Polar.SharedStorage
 }
 
-// Missing returns the ranges that the auditors of the targets found lost.
-func Missing(st pipeline.State) []messages.MissingRange {
-	var all []messages.MissingRange
+// Missing returns what the auditors of the targets found lost, with the session that was the last one then.
+func Missing(st pipeline.State) []messages.ChunksMissing {
+	var all []messages.ChunksMissing
 	for _, t := range st.Targets {
-		for _, m := range t.Missing {
-			all = append(all, m.Ranges...)
-		}
+		all = append(all, t.Missing...)
 	}
 	return all
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"polarcast/internal/oserr"
+	"polarcast/messages"
 	"polarcast/pfs"
 	"polarcast/pipeline"
 	"polarcast/stages/node"
@@ -122,8 +123,12 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 			return err
 		}
 		// What the process before had in memory is gone, and is published again.
-		if r.env.Lost, err = node.Lost(ctx, r.client, owner, targetName); err != nil {
+		ranges, err := node.Lost(ctx, r.client, owner, targetName)
+		if err != nil {
 			return err
+		}
+		if cur := st.Session(); cur != nil && len(ranges) > 0 {
+			r.env.Lost = &messages.ChunksMissing{Target: targetName, Session: cur.Started.Session, Ranges: ranges}
 		}
 	}
 	r.resumed = true

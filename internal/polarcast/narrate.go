@@ -121,7 +121,7 @@ func describeTarget(ev messages.Event) (slog.Level, string) {
 	case messages.EventChunksMissing:
 		return slog.LevelWarn, with(ev, func(v messages.ChunksMissing) string {
 			if len(v.Ranges) == 0 {
-				return fmt.Sprintf("target \"%s\" misses parts", v.Target)
+				return fmt.Sprintf("target \"%s\" misses parts, and the index has lost what it says of them", v.Target)
 			}
 			return fmt.Sprintf("target \"%s\" misses %d parts, the first is \"%s\" at byte %d", v.Target, len(v.Ranges), v.Ranges[0].Path, v.Ranges[0].Offset)
 		})

@@ -73,7 +73,9 @@ func (s *session) tryStitch(ctx context.Context) error {
 	defer c.close()
 	s.delivered = c.final
 	for _, m := range stages.Missing(s.st) {
-		delete(s.delivered, messages.PathKey(m.Tree, m.Path))
+		for _, r := range m.Ranges {
+			delete(s.delivered, messages.PathKey(r.Tree, r.Path))
+		}
 	}
 	return nil
 }

@@ -17,7 +17,7 @@ func TestKept(t *testing.T) {
 	raw := [][]byte{bytes.Repeat([]byte("zero"), chunk/4), bytes.Repeat([]byte("one."), chunk/4), bytes.Repeat([]byte("two."), chunk/8)}
 	meta := messages.Record{Path: path, Mode: 0o600}
 	const size = 2*chunk + chunk/2
-	prior := func(session uint32, missing ...messages.MissingRange) *feed.Prior {
+	prior := func(session uint32, missing ...messages.ChunksMissing) *feed.Prior {
 		t.Helper()
 		p, err := feed.LoadPrior(t.Context(), c, backup, session, missing, nil, "")
 		if err != nil {
@@ -82,9 +82,13 @@ func TestKept(t *testing.T) {
 	check("not stitched", has(third, 0))
 	check("since the first", has(third, 1), 0, 1, 2)
 	check("since the second", has(third, 2), 0, 2)
-	lost := open(3, prior(3, messages.MissingRange{Path: path, Offset: chunk, Length: 1}))
+	lost := open(3, prior(3, messages.ChunksMissing{Session: 2, Ranges: []messages.MissingRange{{Path: path, Offset: chunk, Length: 1}}}))
 	check("with a loss", has(lost, 1), 0, 2)
 	lost.Abort(nil)
+	send(3, nil, 1)
+	again := open(4, prior(4, messages.ChunksMissing{Session: 2, Ranges: []messages.MissingRange{{Path: path, Offset: chunk, Length: 1}, {}}}))
+	check("what was lost was sent again, and what more was lost was not", has(again, 1), 1)
+	again.Abort(nil)
 
 	k, err := third.Kept(messages.TreeLocal, path, 1)
 	if err != nil {

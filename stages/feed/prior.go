@@ -24,8 +24,8 @@ type Prior struct {
 	w     *bufio.Writer
 	size  int64
 	files map[uint64]*priorRef
-	miss  map[uint64][]messages.MissingRange
-	all   bool // everything is missing
+	miss  map[uint64][]lost
+	all   uint32 // everything up to this session is missing
 
 	chunks []messages.PartChunk // scratch
 	offers map[string]uint32    // targets of a delta backup, numbered from 1
@@ -37,6 +37,13 @@ type priorRef struct {
 	path string
 	tree messages.Tree
 	seen bool
+}
+
+// lost is a range of a file that a target found missing when session was the last one. What a later session published of it is there again, unless it
+// was found missing again.
+type lost struct {
+	from, to int64
+	session  uint32
 }
 
 const spillHeader = 8 + 8 + 4 + 4 + 4 // previous part, offset, chunks, number of the target that offers them (0: delivered), session
@@ -52,7 +59,7 @@ const maxOffers = 64
 
 // LoadPrior reads the index of the sessions before session, and the offers. It returns nil when there is neither. What a target found missing is
 // left out, so that it is published again. dir is where the spill file goes ("" is the system's temporary directory).
-func LoadPrior(ctx context.Context, c *pipeline.Client, backup string, session uint32, missing []messages.MissingRange, offers Offers, dir string) (*Prior, error) {
+func LoadPrior(ctx context.Context, c *pipeline.Client, backup string, session uint32, missing []messages.ChunksMissing, offers Offers, dir string) (*Prior, error) {
 	if session <= 1 && len(offers) == 0 {
 		return nil, nil
 	}
@@ -61,12 +68,17 @@ func LoadPrior(ctx context.Context, c *pipeline.Client, backup string, session u
 		return nil, fmt.Errorf("cannot make a temporary file for the index of backup %q: %w", backup, err)
 	}
 	_ = os.Remove(f.Name()) // the open descriptor keeps it until Close or the end of the process
-	p := &Prior{spill: f, w: bufio.NewWriterSize(f, 256<<10), files: map[uint64]*priorRef{}, miss: map[uint64][]messages.MissingRange{},
+	p := &Prior{spill: f, w: bufio.NewWriterSize(f, 256<<10), files: map[uint64]*priorRef{}, miss: map[uint64][]lost{},
 		offers: map[string]uint32{}}
 	for _, m := range missing {
-		p.all = p.all || m.Path == "" // more than could be named
-		k := messages.PathKey(m.Tree, m.Path)
-		p.miss[k] = append(p.miss[k], m)
+		for _, r := range m.Ranges {
+			if r.Path == "" { // more than could be named
+				p.all = max(p.all, m.Session)
+				continue
+			}
+			k := messages.PathKey(r.Tree, r.Path)
+			p.miss[k] = append(p.miss[k], lost{r.Offset, r.Offset + r.Length, m.Session})
+		}
 	}
 	subjects := []pipeline.Subject{pipeline.SubjectParts}
 	for t := range offers {
@@ -169,12 +181,13 @@ func (p *Prior) add(r *messages.Record, chunks []messages.PartChunk, from uint32
 	return nil
 }
 
-func (p *Prior) missing(key uint64, off, n int64) bool {
-	if p.all {
+// missing reports whether a target lacks something of the chunk of n bytes at off that session delivered.
+func (p *Prior) missing(key uint64, off, n int64, session uint32) bool {
+	if p.all > 0 && session <= p.all {
 		return true
 	}
 	for _, m := range p.miss[key] {
-		if off < m.Offset+m.Length && m.Offset < off+n {
+		if off < m.to && m.from < off+n && session <= m.session {
 			return true
 		}
 	}

@@ -66,7 +66,7 @@ func (p *Prior) file(t messages.Tree, path string) (*priorFile, error) {
 		for ; len(body) > 0; body = body[spillChunk:] {
 			c := priorChunk{CRC: le.Uint32(body[16:]), len: le.Uint32(body[20:]), session: le.Uint32(head[24:])}
 			copy(c.Hash[:], body)
-			if off+int64(c.len) <= limit && !p.missing(key, off, int64(c.len)) {
+			if off+int64(c.len) <= limit && !p.missing(key, off, int64(c.len), c.session) {
 				pf.add(off, c, from)
 			}
 			off += int64(c.len)

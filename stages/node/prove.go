@@ -138,9 +138,7 @@ const maxNamed = 1000
 // lost names what the stream lost, so that a further session brings it. It is an error when there will be none.
 func (s *Stage) lost(ctx context.Context, st pipeline.State, a *audit, g uint64) error {
 	ranges, files := a.lost(maxNamed)
-	if len(ranges) == 0 || a.seq < g { // the end of the index is gone, or files are
-		ranges, files = []messages.MissingRange{{}}, 0 // files of which the index knows nothing: everything has to come again
-	}
+	gap := len(ranges) == 0 || a.seq < g // the end of the index is gone, or files are of which it knows nothing: a further session finds them by that
 	if len(ranges) == maxNamed {
 		ranges = append(ranges, messages.MissingRange{})
 	}
@@ -149,7 +147,7 @@ func (s *Stage) lost(ctx context.Context, st pipeline.State, a *audit, g uint64)
 		return fmt.Errorf("target \"%s\" is not complete: %s; the backup was complete for its other targets, so nobody reads it again: take another one", s.target(), text)
 	}
 	n := st.Session().Started.Session
-	err := s.cfg.AppendIf(ctx, stageName, messages.EventChunksMissing, messages.ChunksMissing{Target: s.target(), Session: n, Ranges: ranges},
+	err := s.cfg.AppendIf(ctx, stageName, messages.EventChunksMissing, messages.ChunksMissing{Target: s.target(), Session: n, Ranges: ranges, IndexLost: gap},
 		func(st pipeline.State) error {
 			if stages.NeedsRepair(st) && st.Targets[s.target()].Missing != nil || st.Session().Started.Session != n {
 				return pipeline.ErrSkip
@@ -164,8 +162,8 @@ func (s *Stage) lost(ctx context.Context, st pipeline.State, a *audit, g uint64)
 
 // describe names the first of what is missing.
 func describe(ranges []messages.MissingRange, files int) string {
-	if ranges[0].Path == "" {
-		return "files were lost between source and target, together with what the index says of them"
+	if len(ranges) == 0 {
+		return "the index of the backup has lost messages, and with them what it says of some files"
 	}
 	r := ranges[0]
 	return fmt.Sprintf("%d files have parts that were lost between source and target, the first is \"%s\" at byte %d (%d bytes)", files, r.Path, r.Offset, r.Length)
