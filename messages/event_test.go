@@ -40,7 +40,7 @@ func goldenEvents() map[EventType]any {
 		EventTargetSurveyed: &TargetSurveyed{Target: "a", Files: 1200, Bytes: 1 << 40, IndexFrom: 17},
 		EventTargetSlot:     &TargetSlot{Target: "a", Slot: "standby1", Created: true},
 		EventTargetWritten:  &TargetWritten{Target: "a", Session: 1, Files: 1200, Bytes: 1 << 41, WrittenBytes: 1 << 40, UnchangedBytes: 8192},
-		EventChunksMissing: &ChunksMissing{Target: "a", Session: 1,
+		EventChunksMissing: &ChunksMissing{Target: "a", Session: 1, IndexLost: true,
 			Ranges: []MissingRange{{Tree: TreeShared, Path: "base/5/16384", Offset: ChunkSize, Length: 2 * ChunkSize}}},
 		EventNodeConfigured: &NodeConfigured{Target: "a", Node: "standby", Directory: "/data", Started: true},
 		EventTargetFailed:   &TargetFailed{Target: "a", Error: "no space left on device"},
