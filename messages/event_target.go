@@ -6,7 +6,10 @@ type TargetJoined struct {
 	Format          string `json:"format"`
 	Directory       string `json:"directory"`
 	SharedDirectory string `json:"shared_directory,omitempty"`
-	Host            string `json:"host,omitempty"`
+	// WALDirectory replaces pg_wal; Tablespaces map locations on the source to those of the target.
+	WALDirectory string            `json:"wal_directory,omitempty"`
+	Tablespaces  map[string]string `json:"tablespaces,omitempty"`
+	Host         string            `json:"host,omitempty"`
 }
 
 // TargetOpened says which directories a target has taken: those that it creates, those that it found empty, and those of an old copy, which

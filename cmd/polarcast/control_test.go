@@ -27,10 +27,26 @@ func TestATargetMayJoinLateWhileChunksAreKept(t *testing.T) {
 	c := w.client()
 	send := w.send("kept", "--target", "a", "--keep", "10m")
 	w.done(w.receive("kept", "a"), send)
-	w.done(w.receive("kept", "late"))
+	late := w.receive("kept", "late", append([]string{"-C", "-S", "late"}, w.source()...)...)
+	w.done(late)
+	const gone = "has removed the WAL from there to where replication slot"
+	if strings.Contains(late.Stderr(), gone) {
+		t.Errorf("WAL that is there is called removed:\n%s", late.Stderr())
+	}
+	w.pg.Exec("SELECT pg_drop_replication_slot('late')")
+	for range 8 { // more than wal_keep_size
+		w.pg.Exec("SELECT pg_logical_emit_message(true, 'fill', 'x')", "SELECT pg_switch_wal()")
+	}
+	w.pg.Exec("CHECKPOINT")
+	later := w.receive("kept", "later", append([]string{"-C", "-S", "later"}, w.source()...)...)
+	w.done(later)
+	if !strings.Contains(later.Stderr(), gone+` "later" begins: the node can only follow it with restore_command`) {
+		t.Errorf("nothing is said of WAL that was removed:\n%s", later.Stderr())
+	}
+	w.pg.Exec("SELECT pg_drop_replication_slot('later')")
 	w.same("kept", "a", want)
 	w.same("kept", "late", want)
-	if st := w.state(c, "kept"); len(st.Sessions) != 1 || len(st.Targets) != 2 {
+	if st := w.state(c, "kept"); len(st.Sessions) != 1 || len(st.Targets) != 3 {
 		t.Errorf("%d sessions, targets %v", len(st.Sessions), st.Targets)
 	}
 	w.run(0, "remove", "kept")

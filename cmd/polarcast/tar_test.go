@@ -16,7 +16,9 @@ func TestArchivesAndDirectoriesOfOneBackupWithTablespaces(t *testing.T) {
 	w.pg.Exec("CREATE TABLESPACE far LOCATION '"+space+"'", "CREATE TABLE away (id int PRIMARY KEY) TABLESPACE far", "INSERT INTO away SELECT generate_series(1, 5000)", "CHECKPOINT")
 	want := w.pg.TableChecksums("postgres")
 	here := w.path("space here")
-	w.done(w.send("mixed", "--target", "plain,tar", "--tar"), w.receive("mixed", "plain", "-T", space+"="+here), w.receive("mixed", "tar", "-F", "t"))
+	node := w.start(w.receiveArgs("stage node", "mixed", "plain")...) // takes the mapping from the process that writes
+	w.done(w.send("mixed", "--target", "plain,tar", "--tar"), w.start(w.receiveArgs("stage storage", "mixed", "plain", "-T", space+"="+here)...), node,
+		w.receive("mixed", "tar", "-F", "t"))
 	links, err := filepath.Glob(w.path("mixed-plain") + "/pg_tblspc/*")
 	if err != nil || len(links) != 1 {
 		t.Fatalf("links %v, %v", links, err)

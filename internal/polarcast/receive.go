@@ -114,7 +114,7 @@ func (r *Receiver) runOnce(ctx context.Context) error {
 		parts = append(parts, storage.New(st))
 	}
 	if r.has(StageNode) {
-		parts = append(parts, node.New(node.Config{Env: r.env, Storage: st, Settings: r.Settings}))
+		parts = append(parts, node.New(node.Config{Env: r.env, Storage: st, Settings: r.Settings, Locate: r.locate}))
 	}
 	var g run.Group
 	left := make(chan struct{}, len(parts))
@@ -155,8 +155,22 @@ func (r *Receiver) runOnce(ctx context.Context) error {
 	return err
 }
 
+// locate returns where the files of the target are.
+func (r *Receiver) locate(st pipeline.State) (target.Config, error) {
+	err := r.sameLayout(st.Targets[r.Target.Name])
+	return r.Target, err
+}
+
 // joined is what the event log says about who serves the target.
 func (r *Receiver) joined() messages.TargetJoined {
 	host, _ := os.Hostname()
-	return messages.TargetJoined{Target: r.Target.Name, Format: string(r.Target.Format), Directory: r.Target.Dir, SharedDirectory: r.Target.SharedDir, Host: host}
+	j := messages.TargetJoined{Target: r.Target.Name, Format: string(r.Target.Format), Directory: r.Target.Dir, SharedDirectory: r.Target.SharedDir,
+		WALDirectory: r.Target.WALDir, Host: host}
+	for _, m := range r.Target.Tablespaces {
+		if j.Tablespaces == nil {
+			j.Tablespaces = map[string]string{}
+		}
+		j.Tablespaces[m.Old] = m.New
+	}
+	return j
 }

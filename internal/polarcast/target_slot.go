@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pipeline"
+	"polarcast/stages"
 )
 
 const duplicateObject = "42710" // SQLSTATE of a slot that exists (src/backend/utils/errcodes.txt)
@@ -46,8 +48,21 @@ func (r *Receiver) createSlot(ctx context.Context) error {
 }
 
 func (r *Receiver) createSlotOn(ctx context.Context, conn *postgres.Conn, slot string) error {
+	// One process at a time: another one of this target must not take the slot that this one is about to create for somebody else's.
+	lease, err := stages.Lead(ctx, r.env, "slot_"+r.Target.Name)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	ctx, cancel := lease.Context(ctx)
+	defer cancel()
+	if st, err := r.env.Log().State(ctx); err != nil {
+		return err
+	} else if s := st.Targets[r.Target.Name].Slot; s != nil && s.Slot == slot && s.Created {
+		return nil
+	}
 	before := false
-	err := r.noteSlot(ctx, messages.TargetSlot{Slot: slot}, func(st pipeline.State) error {
+	err = r.noteSlot(ctx, messages.TargetSlot{Slot: slot}, func(st pipeline.State) error {
 		if s := st.Targets[r.Target.Name].Slot; s != nil && s.Slot == slot {
 			before = true
 			return pipeline.ErrSkip
@@ -69,7 +84,37 @@ func (r *Receiver) createSlotOn(ctx context.Context, conn *postgres.Conn, slot s
 	case err == nil:
 		r.Logger.Info("created replication slot \"" + slot + "\"")
 	}
-	return r.noteSlot(ctx, messages.TargetSlot{Slot: slot, Created: true}, pipeline.State.Terminal)
+	if err := r.noteSlot(ctx, messages.TargetSlot{Slot: slot, Created: true}, pipeline.State.Terminal); err != nil {
+		return err
+	}
+	r.missWAL(ctx, conn, slot)
+	return nil
+}
+
+// walLook is how long the server may take to begin to send WAL, or to say that it has none.
+const walLook = 10 * time.Second
+
+// missWAL warns when the slot of a target that joined late holds WAL from later on than the backup ends, and the server has removed what is between: the node
+// will not be able to stream. It may have an archive, so this is no error.
+func (r *Receiver) missWAL(ctx context.Context, conn *postgres.Conn, slot string) {
+	st, err := r.env.Log().State(ctx)
+	if err != nil || !stages.Captured(st) {
+		return // the slot is older than the end of the backup
+	}
+	end, size := postgres.LSN(st.WALCaptured.EndLSN), st.Prepared.WALSegmentSize
+	if end%postgres.LSN(size) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, walLook)
+	defer cancel()
+	s, err := conn.StartReplication(ctx, "", end-end%postgres.LSN(size), st.WALCaptured.Timeline)
+	if err == nil {
+		_, err = s.Receive(time.Now().Add(walLook))
+	}
+	if postgres.IsWALRemoved(err) {
+		r.Logger.Warn(fmt.Sprintf("the backup ends at %s, and the server has removed the WAL from there to where replication slot \"%s\" begins: the node can only follow it with restore_command, or after a new backup (%v)",
+			end, slot, err))
+	}
 }
 
 // noteSlot notes in the event log what is so of this target's slot.

@@ -17,6 +17,8 @@ type Config struct {
 	stages.Env
 	// Target and Mount are the same as the storage stage's.
 	Storage storage.Config
+	// Locate, when set, says where the target's files are, once they have been written: other processes may have been told more than this one.
+	Locate func(st pipeline.State) (target.Config, error)
 	// Settings is what the node is configured with.
 	Settings Settings
 	// KeepMarker leaves the marker directory in place, for a caller whose own files are in it.
@@ -95,5 +97,12 @@ func (s *Stage) progress() pipeline.Progress {
 
 // layout returns where the target's files are.
 func (s *Stage) layout(ctx context.Context, st pipeline.State) (*target.Layout, error) {
-	return storage.OpenLayout(ctx, s.cfg.Storage, st)
+	cfg := s.cfg.Storage
+	if s.cfg.Locate != nil {
+		var err error
+		if cfg.Target, err = s.cfg.Locate(st); err != nil {
+			return nil, err
+		}
+	}
+	return storage.OpenLayout(ctx, cfg, st)
 }
