@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
@@ -24,6 +25,9 @@ func (s *Stage) finish(ctx context.Context, st pipeline.State) error {
 		return err
 	}
 	defer l.Close()
+	if err := s.alone(ctx, l); err != nil {
+		return err
+	}
 	if l.Config().Format == target.Plain {
 		if err := s.finishPlain(st, l); err != nil {
 			return err
@@ -51,6 +55,22 @@ func (s *Stage) finish(ctx context.Context, st pipeline.State) error {
 			return pipeline.ErrSkip
 		}
 		return st.Terminal()
+	})
+}
+
+// patience is how long other processes of the target may take to see that it is complete before a person is told of them.
+const patience = 5 * time.Second
+
+// alone waits for the other processes of the target to be gone.
+func (s *Stage) alone(ctx context.Context, l *target.Layout) error {
+	defer s.waitFor("")
+	return l.Alone(ctx, patience, func(pids []int) {
+		who := "a process"
+		if len(pids) > 0 {
+			who = fmt.Sprintf("process %d", pids[0])
+		}
+		s.waitFor(who + " to leave the directory")
+		s.cfg.Logger.Warn(fmt.Sprintf("target \"%s\" is complete, but %s still has directory \"%s\" open for writing: let it go on (kill -CONT), or end it", s.target(), who, l.Dir()))
 	})
 }
 

@@ -58,6 +58,7 @@ type fileCache struct {
 	fileMode, dirMode fs.FileMode
 
 	mu    sync.Mutex
+	pulse *pulse // asked before each write; nil is not asked
 	open  map[string]*handle
 	order []*handle // least recently opened first
 }
@@ -80,10 +81,13 @@ func (c *fileCache) get(b *Batch, at target.Place, direct bool) (*handle, error)
 		if err != nil {
 			return nil, err
 		}
-		if at.FS.Info().Kind == pfs.KindPFS {
-			f = joinWrites(f, pfsJoins)
-		} else if direct {
-			f = joinWrites(pfs.Direct(f), directJoins)
+		switch {
+		case at.FS.Info().Kind == pfs.KindPFS:
+			f = joinWrites(guardedFile{f, c.pulse}, pfsJoins)
+		case direct:
+			f = joinWrites(guardedFile{pfs.Direct(f), c.pulse}, directJoins)
+		default:
+			f = guardedFile{f, c.pulse}
 		}
 		h = &handle{at: at, f: f, cached: true}
 		if created {

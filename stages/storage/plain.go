@@ -32,15 +32,20 @@ type plain struct {
 	alone func() (release func(), err error)
 }
 
-func newPlain(l *target.Layout, m SyncMethod, alone func() (func(), error)) *plain {
+func newPlain(l *target.Layout, m SyncMethod, alone func() (func(), error), beats *pulse) *plain {
 	cfg := l.Config()
-	return &plain{layout: l, sync: m, files: newFileCache(cfg.FileMode, cfg.DirMode), raw: make([]byte, 0, messages.ChunkSize), alone: alone}
+	p := &plain{layout: l, sync: m, files: newFileCache(cfg.FileMode, cfg.DirMode), raw: make([]byte, 0, messages.ChunkSize), alone: alone}
+	p.files.pulse = beats
+	return p
 }
 
 func (p *plain) Close() error { return p.files.close() }
 
 // Apply puts one record in place. Records of one file may come in any order within a session.
 func (p *plain) Apply(b *Batch, r *messages.Record) error {
+	if err := p.files.pulse.alive(); err != nil {
+		return err
+	}
 	key := messages.PathKey(r.Tree, r.Path)
 	if p.layout.Skips(r.Tree) {
 		p.skip(b, r, key)

@@ -38,7 +38,7 @@ func TestPartsOfSectorsAreWrittenAlone(t *testing.T) {
 				t.Errorf("let go before the bytes were written: %d bytes, %v", len(b), err)
 			}
 		}, nil
-	})
+	}, nil)
 	defer p.Close()
 	b := newBatch()
 	for _, c := range []struct {

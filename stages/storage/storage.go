@@ -105,13 +105,28 @@ func (s *Stage) Run(ctx context.Context) (err error) {
 		return err
 	}
 	s.segment = st.Prepared.WALSegmentSize
+	defer s.cfg.Client.ShareTarget(ctx, s.cfg.Backup, s.cfg.Target.Name, s.cfg.Instance, stages.Dead)()
+	for {
+		if err = s.write(ctx, st); !errors.Is(err, errStopped) || ctx.Err() != nil {
+			return err
+		}
+		s.cfg.Logger.Warn("taking chunks anew: "+err.Error(), "target", s.cfg.Target.Name)
+		if st, err = s.cfg.Log().State(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// write takes chunks and writes them until an error, of which the stage's end is one.
+func (s *Stage) write(ctx context.Context, st pipeline.State) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	layout, sink, err := s.open(ctx, st)
 	if err != nil {
 		return err
 	}
 	defer layout.Close()
 	defer sink.Close()
-	defer s.cfg.Client.ShareTarget(ctx, s.cfg.Backup, s.cfg.Target.Name, s.cfg.Instance, stages.Dead)()
 	cons, err := s.cfg.Client.Consumer(ctx, s.cfg.Backup, s.cfg.Target.Name, pipeline.ConsumerOptions{MaxBytesInFlight: s.cfg.MaxBytesInFlight})
 	if err != nil {
 		return err
@@ -173,7 +188,7 @@ func (s *Stage) open(ctx context.Context, st pipeline.State) (*target.Layout, Si
 		}
 		return lease.Release, nil
 	}
-	return layout, newPlain(layout, s.cfg.Sync, alone), nil
+	return layout, newPlain(layout, s.cfg.Sync, alone, newPulse(ctx)), nil
 }
 
 // OpenLayout takes the target's directories for the backup and returns where things go.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,5 +68,49 @@ func TestTwoProcessesOpenOneTarget(t *testing.T) {
 	}}
 	if err := one.Open(ctx, env); err != nil {
 		t.Errorf("the second: %v", err)
+	}
+}
+
+// TestAloneWaitsForOtherWriters keeps a directory from becoming a node while another process has it open.
+func TestAloneWaitsForOtherWriters(t *testing.T) {
+	dir := t.TempDir()
+	if err := Mark(dir, "b"); err != nil {
+		t.Fatal(err)
+	}
+	open := func() *Layout {
+		t.Helper()
+		l, err := NewLayout(Config{Name: "a", Format: Plain, Dir: dir}, false, nil)
+		if err == nil {
+			l.lock, err = flock(dir, writerFile, syscall.LOCK_SH)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	node, other := open(), open()
+	told := make(chan struct{}, 1)
+	done := make(chan error, 1)
+	go func() { done <- node.Alone(t.Context(), 0, func([]int) { told <- struct{}{} }) }()
+	<-told
+	select {
+	case err := <-done:
+		t.Errorf("alone beside another writer: %v", err)
+	case <-time.After(3 * pollWriters):
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if !locked(dir) {
+		t.Error("the directory is not locked")
+	}
+	if err := node.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if locked(dir) {
+		t.Error("the directory is locked by nobody")
 	}
 }
