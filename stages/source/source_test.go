@@ -10,7 +10,9 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -87,9 +89,20 @@ func TestReadersAgree(t *testing.T) {
 		if l, err := net.Listen("unix", srv.Path("sock")); err == nil {
 			defer l.Close()
 		}
+		if err := syscall.Mkfifo(srv.Path("fifo"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		testenv.Own(t, srv.Path("fifo"))
+		defer func() { // lets a backend go that waits for it
+			if f, err := os.OpenFile(srv.Path("fifo"), os.O_RDWR|syscall.O_NONBLOCK, 0); err == nil {
+				f.Close()
+			}
+		}()
 		all := readers(t, srv)
 		path, sql := list(t, all[source.ReadPath]), list(t, all[source.ReadSQL])
-		delete(sql, "sock") // SQL cannot tell it from a file; reading it fails, and servers have none there
+		for _, name := range []string{"sock", "fifo"} { // SQL cannot tell them from empty files
+			delete(sql, name)
+		}
 		for name, e := range path {
 			o, ok := sql[name]
 			if !ok || o.Kind != e.Kind || o.Link != e.Link || o.Kind == source.File && o.Size != e.Size && !strings.HasPrefix(name, "pg_stat") {
@@ -126,6 +139,7 @@ func TestReadersAgree(t *testing.T) {
 		for name, r := range all {
 			t.Run(name, func(t *testing.T) { reads(t, r, big, want) })
 		}
+		t.Run("no files", func(t *testing.T) { readsNothing(t, all[source.ReadSQL], "sock", "fifo", "empty") })
 		t.Run("connections lost", func(t *testing.T) { loses(t, srv, all[source.ReadSQL], len(sql), big, want) })
 	})
 }
@@ -172,6 +186,26 @@ func loses(t *testing.T, srv *testenv.Server, r source.Reader, files int, path s
 	})
 	if err != nil || next != len(ranges) {
 		t.Errorf("%d of %d ranges came: %v", next, len(ranges), err)
+	}
+}
+
+// readsNothing reads by SQL what has no bytes: nothing that the server would wait for in opening it.
+func readsNothing(t *testing.T, r source.Reader, names ...string) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ranges := make([]source.Range, len(names))
+	for i, n := range names {
+		ranges[i] = source.Range{Tree: messages.TreeLocal, Path: n, Length: 8192}
+	}
+	seen := 0
+	err := r.(source.Batcher).ReadRanges(ctx, ranges, func(i int, data []byte) error {
+		if seen++; data == nil || len(data) > 0 {
+			t.Errorf("%s: %q, want no bytes of a file that is there", names[i], data)
+		}
+		return nil
+	})
+	if err != nil || seen != len(names) {
+		t.Errorf("%d of %d answers, %v", seen, len(names), err)
 	}
 }
 

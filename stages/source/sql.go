@@ -170,8 +170,8 @@ const maxRange = 1 << 20
 // maxRanges is how many ranges one query reads.
 const maxRanges = 256
 
-// readQuery opens nothing that is empty: a FIFO looks like an empty file here, and a backend that opens it waits in the kernel for a writer, which no
-// cancelling ends and which keeps the server from shutting down; a socket cannot be opened at all. For what is gone the size is NULL, and so is the answer.
+// readQuery opens nothing that is empty: a FIFO looks like an empty file here, and a backend that opens it waits in the kernel for a writer; a
+// socket cannot be opened at all. For what is gone the size is NULL, and so is the answer.
 const readQuery = `SELECT CASE WHEN (pg_catalog.pg_stat_file(p, true)).size OPERATOR(pg_catalog.=) 0 THEN ''::bytea
 	ELSE pg_catalog.pg_read_binary_file(p, o, l, true) END
 FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::int8[]), pg_catalog.unnest($3::int8[])) WITH ORDINALITY AS r(p, o, l, n)
@@ -227,6 +227,9 @@ func (r *sqlReader) readBatch(ctx context.Context, ranges []Range, fn func(i int
 		return failed
 	}
 	if err != nil {
+		if len(ranges) > 1 { // the server's error names the one
+			return fmt.Errorf("could not read %d files of the server: %w", len(ranges), err)
+		}
 		return fmt.Errorf("could not read file \"%s\" of the server: %w", ranges[0].Path, err)
 	}
 	return nil
