@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,6 +42,7 @@ type Files struct {
 	read    atomic.Int64 // bytes of this session, by this process
 	retried atomic.Int64 // pages that were read again
 	file    atomic.Value // string: the file at hand, for people
+	fill    atomic.Pointer[func() pipeline.Progress]
 
 	mu    sync.Mutex
 	feeds map[*feed.Feed]struct{}
@@ -180,11 +182,25 @@ func (s *Files) progress(ctx context.Context, st pipeline.State) func() {
 		total += max(t.SizeKB, 0) * 1024
 		spaces++
 	}
-	return s.report.reading(ctx, func() pipeline.Progress {
+	fill := func() pipeline.Progress {
 		tot := s.Totals()
 		return pipeline.Progress{Read: s.read.Load() + tot.KeptBytes, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
 			TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte + tot.KeptBytes, Waiting: waitsFor(s.heldBack())}
-	})
+	}
+	s.fill.Store(&fill)
+	return s.report.reading(ctx, fill)
+}
+
+// tell reports how far this process is, before it gives back its last item: whoever adds up what all readers sent has heard all of it then.
+func (s *Files) tell() {
+	fill := s.fill.Load()
+	if fill == nil {
+		return
+	}
+	p := (*fill)()
+	host, _ := os.Hostname()
+	p.Stage, p.Backup, p.Instance, p.Host, p.PID, p.Time = stageName, s.cfg.Backup, s.cfg.Instance, host, os.Getpid(), time.Now()
+	s.cfg.Client.ReportProgress(p)
 }
 
 // heldBack reports whether a worker is held back by a full stream.

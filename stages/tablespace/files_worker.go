@@ -63,7 +63,7 @@ func (s *Files) worker(ctx context.Context, w *worker, prior *feed.Prior, queue 
 			fd.Abort(nil)
 			return context.Cause(ctx)
 		}
-		if err := fd.Mark(func() { _ = m.Ack(); <-room }); err != nil {
+		if err := fd.Mark(func() { w.s.tell(); _ = m.Ack(); <-room }); err != nil {
 			return err
 		}
 	}
