@@ -44,6 +44,8 @@ type SessionStarted struct {
 	// ChunkSeq is the last message of the chunk stream before this session, 0 when there was no session before. What a reader of an earlier session publishes
 	// behind it came too late, as from a process that was stopped for a while, and is not written.
 	ChunkSeq uint64 `json:"chunk_seq,omitempty"`
+	// ServerStarted is when the server of the session was started, in seconds since 1970 as it prints them: readers by SQL take no other server's files.
+	ServerStarted string `json:"server_started,omitempty"`
 }
 
 // SessionLost says that backup mode ended before all was read.

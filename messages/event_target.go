@@ -6,10 +6,7 @@ type TargetJoined struct {
 	Format          string `json:"format"`
 	Directory       string `json:"directory"`
 	SharedDirectory string `json:"shared_directory,omitempty"`
-	// WALDirectory replaces pg_wal; Tablespaces map locations on the source to those of the target.
-	WALDirectory string            `json:"wal_directory,omitempty"`
-	Tablespaces  map[string]string `json:"tablespaces,omitempty"`
-	Host         string            `json:"host,omitempty"`
+	Host            string `json:"host,omitempty"`
 }
 
 // TargetOpened says which directories a target has taken: those that it creates, those that it found empty, and those of an old copy, which
@@ -19,6 +16,17 @@ type TargetOpened struct {
 	Created []string `json:"created,omitempty"`
 	Emptied []string `json:"emptied,omitempty"`
 	Kept    []string `json:"kept,omitempty"`
+	// Layout is where files go besides the data directory; all processes of the target must have the same.
+	Layout *TargetLayout `json:"layout,omitempty"`
+}
+
+// TargetLayout says where the files of a target go that are not below its data directory. WALDirectory replaces pg_wal, SharedDirectory is PolarDB's
+// shared tree, on the PFS disk SharedDisk unless that is empty, and Tablespaces maps locations on the source to those of the target.
+type TargetLayout struct {
+	WALDirectory    string            `json:"wal_directory,omitempty"`
+	SharedDirectory string            `json:"shared_directory,omitempty"`
+	SharedDisk      string            `json:"shared_disk,omitempty"`
+	Tablespaces     map[string]string `json:"tablespaces,omitempty"`
 }
 
 // TargetSurveyed says that a target of a delta backup has offered what it holds. What is in the index of its offers before IndexFrom is from a

@@ -81,7 +81,12 @@ func TestFilesSessionLost(t *testing.T) {
 				total := share(r, g, 70)
 				g.reached(t, total*70/100-3<<20)
 				r.indexed(g)
-				srv.Exec("DROP TABLE dropped", "CHECKPOINT", kill)
+				srv.Exec("DROP TABLE dropped", "CHECKPOINT")
+				if read == source.ReadSQL {
+					srv.Restart(testenv.Immediate) // readers connect again, and must not go on with the session that is gone
+				} else {
+					srv.Exec(kill)
+				}
 				r.wait("the loss of the session", func(st pipeline.State) bool { return len(st.Sessions) > 0 && st.Sessions[0].Lost != nil })
 				g.open()
 				st := r.completed()

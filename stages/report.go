@@ -12,14 +12,22 @@ import (
 // reportInterval is how often a stage tells how far it is.
 const reportInterval = time.Second
 
+// signed adds who reports, and when.
+func (e Env) signed(p pipeline.Progress) pipeline.Progress {
+	p.Host, _ = os.Hostname()
+	p.Backup, p.Instance, p.PID, p.Time = e.Backup, e.Instance, os.Getpid(), time.Now()
+	return p
+}
+
+// Tell sends one report out of turn.
+func (e Env) Tell(p pipeline.Progress) { e.Client.ReportProgress(e.signed(p)) }
+
 // Report sends what fill returns about once a second, until the returned function is called or ctx ends, and once more then. It adds who
 // reports, and the rate of what is read or written.
 func Report(ctx context.Context, env Env, fill func() pipeline.Progress) (stop func()) {
-	host, _ := os.Hostname()
 	var last pipeline.Progress
 	send := func() {
-		p := fill()
-		p.Backup, p.Instance, p.Host, p.PID, p.Time = env.Backup, env.Instance, host, os.Getpid(), time.Now()
+		p := env.signed(fill())
 		if d := p.Time.Sub(last.Time).Seconds(); d > 0 && !last.Time.IsZero() {
 			p.Rate = max(0, float64(p.Read+p.Written-last.Read-last.Written)) / d
 		}

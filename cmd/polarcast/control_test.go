@@ -27,8 +27,9 @@ func TestATargetMayJoinLateWhileChunksAreKept(t *testing.T) {
 	c := w.client()
 	send := w.send("kept", "--target", "a", "--keep", "10m")
 	w.done(w.receive("kept", "a"), send)
-	late := w.receive("kept", "late", append([]string{"-C", "-S", "late"}, w.source()...)...)
-	w.done(late)
+	slot := append([]string{"-C", "-S", "late"}, w.source()...)
+	late, twin := w.receive("kept", "late", slot...), w.receive("kept", "late", slot...) // both make the slot, or know that the other has
+	w.done(late, twin)
 	const gone = "has removed the WAL from there to where replication slot"
 	if strings.Contains(late.Stderr(), gone) {
 		t.Errorf("WAL that is there is called removed:\n%s", late.Stderr())

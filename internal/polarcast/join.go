@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -38,9 +37,7 @@ func (r *Receiver) join(ctx context.Context, st pipeline.State) (done bool, err 
 	if err := r.sameHost(t); err != nil {
 		return false, err
 	}
-	if err := r.sameLayout(t); err != nil {
-		return false, err
-	}
+	r.adopt(t)
 	if t.Configured != nil {
 		r.Logger.Warn("target \"" + name + "\" of backup \"" + r.Backup + "\" is ready since " + st.UpdatedAt.Local().Format(time.DateTime) + ", nothing to do")
 		return true, nil
@@ -58,10 +55,10 @@ func (r *Receiver) join(ctx context.Context, st pipeline.State) (done bool, err 
 		if t.Dropped != nil {
 			return fmt.Errorf("target \"%s\" was dropped from backup \"%s\": %s", name, r.Backup, t.Dropped.Reason)
 		}
-		if t.Joined != nil && reflect.DeepEqual(*t.Joined, r.joined()) {
+		if t.Joined != nil && *t.Joined == r.joined() {
 			return pipeline.ErrSkip
 		}
-		if err := errors.Join(r.sameHost(t), r.sameLayout(t)); err != nil {
+		if err := r.sameHost(t); err != nil {
 			return err
 		}
 		return st.Terminal()

@@ -156,21 +156,20 @@ func (r *Receiver) runOnce(ctx context.Context) error {
 }
 
 // locate returns where the files of the target are.
-func (r *Receiver) locate(st pipeline.State) (target.Config, error) {
-	err := r.sameLayout(st.Targets[r.Target.Name])
-	return r.Target, err
+func (r *Receiver) locate(st pipeline.State) target.Config {
+	r.adopt(st.Targets[r.Target.Name])
+	return r.Target
+}
+
+// adopt takes over from the process that has opened the target where its files go, as far as this one was not told.
+func (r *Receiver) adopt(t pipeline.TargetState) {
+	if t.Opened != nil && t.Opened.Layout != nil {
+		r.Target.Adopt(*t.Opened.Layout)
+	}
 }
 
 // joined is what the event log says about who serves the target.
 func (r *Receiver) joined() messages.TargetJoined {
 	host, _ := os.Hostname()
-	j := messages.TargetJoined{Target: r.Target.Name, Format: string(r.Target.Format), Directory: r.Target.Dir, SharedDirectory: r.Target.SharedDir,
-		WALDirectory: r.Target.WALDir, Host: host}
-	for _, m := range r.Target.Tablespaces {
-		if j.Tablespaces == nil {
-			j.Tablespaces = map[string]string{}
-		}
-		j.Tablespaces[m.Old] = m.New
-	}
-	return j
+	return messages.TargetJoined{Target: r.Target.Name, Format: string(r.Target.Format), Directory: r.Target.Dir, SharedDirectory: r.Target.SharedDir, Host: host}
 }

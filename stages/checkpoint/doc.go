@@ -10,7 +10,7 @@
 // With the files source (Files) it holds backup mode on a connection of its own:
 //
 //  1. It enters backup mode and notes the start point in the event log before anything is read.
-//  2. It lists the source and puts ranges of large files and bundles of small ones into the work queue, the largest first.
+//  2. It lists the source and puts ranges of large files, the largest first, and then bundles of small ones into the work queue.
 //  3. It asks the session again and again whether it lives, until every item was acknowledged.
 //  4. It reads pg_control, leaves backup mode, and publishes control file, label and manifest; then the end point goes into the event log.
 //

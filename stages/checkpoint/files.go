@@ -157,7 +157,7 @@ func (e errSession) Unwrap() error { return e.err }
 func passing(err error) bool {
 	var s errSession
 	var no errStitch
-	return errors.As(err, &s) || errors.As(err, &no) || postgres.IsConnectionLost(err)
+	return errors.As(err, &s) || errors.As(err, &no) || postgres.IsConnectionLost(err) || errors.Is(err, source.ErrOtherServer)
 }
 
 // lost notes that a session ended before it was closed.

@@ -138,7 +138,7 @@ func (l *listing) add(it *work.Item) error {
 	return nil
 }
 
-// publish makes directories and links, and hands out the items, the largest files first.
+// publish makes directories and links, and hands out the items: ranges of large files, the largest first, then bundles of small ones.
 func (l *listing) publish(ctx context.Context, s *session) error {
 	for _, e := range l.links {
 		r := messages.Record{Kind: messages.KindDirectory, Tree: e.Tree, Path: e.Path, Mode: e.Mode, MTime: e.MTime}

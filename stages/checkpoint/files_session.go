@@ -34,7 +34,9 @@ type session struct {
 	feed  *feed.Feed
 	list  *listing
 	conn  *pgconn.PgConn
-	event messages.SessionStarted
+	// started is when the server of conn was started (source.StartedAt).
+	started string
+	event   messages.SessionStarted
 	// base is the session that this one goes on with, nil when it is on its own; delivered are the files that need not be read again.
 	base      *pipeline.SessionState
 	delivered map[uint64]int64
@@ -99,6 +101,12 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		return err
 	}
 	s.conn = conn
+	if s.started, err = source.StartedAt(ctx, conn); err != nil {
+		return errSession{err}
+	}
+	if err := source.OneServer(ctx, s.src, s.started); err != nil {
+		return err
+	}
 	if err := s.tryStitch(ctx); err != nil {
 		return err
 	}
@@ -151,7 +159,8 @@ func (s *session) begin(ctx context.Context, conn *pgconn.PgConn) (ev messages.S
 		return ev, err
 	}
 	ev = messages.SessionStarted{Session: s.n, Source: "files", StartLSN: messages.LSN(s.mode.Start), Timeline: s.mode.Timeline,
-		Redo: messages.LSN(s.mode.Redo), CheckpointLSN: messages.LSN(s.mode.Checkpoint), NextXID: s.mode.NextXID, ChunkSeq: s.fence}
+		Redo: messages.LSN(s.mode.Redo), CheckpointLSN: messages.LSN(s.mode.Checkpoint), NextXID: s.mode.NextXID, ChunkSeq: s.fence,
+		ServerStarted: s.started}
 	if s.base != nil && s.mode.Timeline != s.base.Started.Timeline {
 		return ev, errSession{errStitch{"the source was promoted while the new session began"}}
 	}

@@ -18,7 +18,7 @@ type Config struct {
 	// Target and Mount are the same as the storage stage's.
 	Storage storage.Config
 	// Locate, when set, says where the target's files are, once they have been written: other processes may have been told more than this one.
-	Locate func(st pipeline.State) (target.Config, error)
+	Locate func(st pipeline.State) target.Config
 	// Settings is what the node is configured with.
 	Settings Settings
 	// KeepMarker leaves the marker directory in place, for a caller whose own files are in it.
@@ -99,10 +99,7 @@ func (s *Stage) progress() pipeline.Progress {
 func (s *Stage) layout(ctx context.Context, st pipeline.State) (*target.Layout, error) {
 	cfg := s.cfg.Storage
 	if s.cfg.Locate != nil {
-		var err error
-		if cfg.Target, err = s.cfg.Locate(st); err != nil {
-			return nil, err
-		}
+		cfg.Target = s.cfg.Locate(st)
 	}
 	return storage.OpenLayout(ctx, cfg, st)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -29,6 +30,9 @@ type SQLConfig struct {
 type sqlReader struct {
 	cfg  SQLConfig
 	pool chan *pgconn.PgConn // a nil element is a connection that was not opened yet, or was lost
+
+	mu     sync.Mutex
+	server string // StartedAt of the server that is read, "" while it is not known
 }
 
 var (

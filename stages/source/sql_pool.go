@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -51,9 +53,58 @@ func (r *sqlReader) connect(ctx context.Context) (*pgconn.PgConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Exec(ctx, Setup).ReadAll(); err != nil {
+	_, err = c.Exec(ctx, Setup).ReadAll()
+	if err == nil {
+		err = r.sameServer(ctx, c)
+	}
+	if err != nil {
 		c.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
 	return c, nil
+}
+
+// StartedAt asks a server when it was started, as text: no two servers answer the same.
+func StartedAt(ctx context.Context, c *pgconn.PgConn) (string, error) {
+	res := c.ExecParams(ctx, "SELECT extract(epoch FROM pg_catalog.pg_postmaster_start_time())::text", nil, nil, nil, nil).Read()
+	if res.Err != nil || len(res.Rows) != 1 {
+		return "", fmt.Errorf("could not ask the server when it was started: %w", res.Err)
+	}
+	return string(res.Rows[0][0]), nil
+}
+
+// ErrOtherServer says that a connection is to another server than the one that the backup's session is on, or to one that was restarted since.
+var ErrOtherServer = errors.New("the connection options lead to several servers, or the server was restarted: this connection is to another one than the backup's session; name one host")
+
+// OneServer makes a reader refuse another server than the one that was started at a time (StartedAt), where it has connections to one. Connection options may
+// name several, of which one is a standby that has older files.
+func OneServer(ctx context.Context, r Reader, started string) error {
+	if s, ok := r.(*sqlReader); ok && started != "" {
+		return s.oneServer(ctx, started)
+	}
+	return nil
+}
+
+func (r *sqlReader) oneServer(ctx context.Context, started string) error {
+	r.mu.Lock()
+	r.server = started
+	r.mu.Unlock()
+	return r.with(ctx, func(c *pgconn.PgConn) error { return r.sameServer(ctx, c) })
+}
+
+// sameServer compares a connection's server with the one that is read; the first one decides unless oneServer has.
+func (r *sqlReader) sameServer(ctx context.Context, c *pgconn.PgConn) error {
+	started, err := StartedAt(ctx, c)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.server == "" {
+		r.server = started
+	}
+	if r.server != started {
+		return ErrOtherServer
+	}
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -139,6 +138,9 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 		return err
 	}
 	defer src.Close()
+	if err := source.OneServer(ctx, src, st.Session().Started.ServerStarted); err != nil {
+		return err
+	}
 	pages, err := loadPageRules(ctx, src, st)
 	if err != nil {
 		return err
@@ -193,14 +195,9 @@ func (s *Files) progress(ctx context.Context, st pipeline.State) func() {
 
 // tell reports how far this process is, before it gives back its last item: whoever adds up what all readers sent has heard all of it then.
 func (s *Files) tell() {
-	fill := s.fill.Load()
-	if fill == nil {
-		return
-	}
-	p := (*fill)()
-	host, _ := os.Hostname()
-	p.Stage, p.Backup, p.Instance, p.Host, p.PID, p.Time = stageName, s.cfg.Backup, s.cfg.Instance, host, os.Getpid(), time.Now()
-	s.cfg.Client.ReportProgress(p)
+	p := (*s.fill.Load())()
+	p.Stage = stageName
+	s.cfg.Tell(p)
 }
 
 // heldBack reports whether a worker is held back by a full stream.

@@ -25,12 +25,7 @@ func flock(dir, name string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("could not open file \"%s\": %w", path, unwrapPath(err))
 	}
-	for {
-		if err = syscall.Flock(int(f.Fd()), how); err != syscall.EINTR {
-			break
-		}
-	}
-	if err != nil {
+	if err = lockFile(f, how); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("could not lock file \"%s\": %w", path, err)
 	}
@@ -48,14 +43,14 @@ func (l *Layout) Alone(ctx context.Context, patience time.Duration, waiting func
 	}
 	for begin, told := time.Now(), false; ; {
 		// An upgrade that fails gives up the shared lock, which nobody refuses.
-		err := flockNow(l.lock, syscall.LOCK_EX)
+		err := lockFile(l.lock, syscall.LOCK_EX|syscall.LOCK_NB)
 		if err == nil {
 			return nil
 		}
 		if err != syscall.EWOULDBLOCK {
 			return fmt.Errorf("could not lock file \"%s\": %w", l.lock.Name(), err)
 		}
-		if err := flockNow(l.lock, syscall.LOCK_SH); err != nil && err != syscall.EWOULDBLOCK {
+		if err := lockFile(l.lock, syscall.LOCK_SH|syscall.LOCK_NB); err != nil && err != syscall.EWOULDBLOCK {
 			return fmt.Errorf("could not lock file \"%s\": %w", l.lock.Name(), err)
 		}
 		if !told && time.Since(begin) > patience {
@@ -70,9 +65,9 @@ func (l *Layout) Alone(ctx context.Context, patience time.Duration, waiting func
 	}
 }
 
-func flockNow(f *os.File, how int) error {
+func lockFile(f *os.File, how int) error {
 	for {
-		if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != syscall.EINTR {
+		if err := syscall.Flock(int(f.Fd()), how); err != syscall.EINTR {
 			return err
 		}
 	}
@@ -109,5 +104,5 @@ func locked(dir string) bool {
 		return false
 	}
 	defer f.Close()
-	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == syscall.EWOULDBLOCK
+	return lockFile(f, syscall.LOCK_EX|syscall.LOCK_NB) == syscall.EWOULDBLOCK
 }

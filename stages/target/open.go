@@ -205,7 +205,10 @@ func (l *Layout) Open(ctx context.Context, env stages.Env) error {
 	if err != nil {
 		return err
 	}
-	ev := messages.TargetOpened{Target: l.cfg.Name}
+	if err := l.same(st); err != nil {
+		return err
+	}
+	ev := messages.TargetOpened{Target: l.cfg.Name, Layout: l.event()}
 	known := openedDirs(st, l.cfg.Name)
 	if old && !slices.Contains(known, l.cfg.Dir) {
 		if ev.Kept, err = l.openOld(); err != nil {
@@ -236,7 +239,7 @@ func (l *Layout) Open(ctx context.Context, env stages.Env) error {
 		}
 	}
 	if len(ev.Created)+len(ev.Emptied)+len(ev.Kept) > 0 {
-		if err := env.Append(ctx, "storage", messages.EventTargetOpened, ev); err != nil {
+		if err := env.AppendIf(ctx, "storage", messages.EventTargetOpened, ev, l.same); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package target
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -28,25 +27,29 @@ func (f *overtaken) ReadDir(name string) ([]pfs.DirEntry, error) {
 	return f.FS.ReadDir(name)
 }
 
-// TestTwoProcessesOpenOneTarget has two processes of one target that start at the same moment: one takes the directories between the moments at which
-// the other reads the event log and the directory.
-func TestTwoProcessesOpenOneTarget(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+// startEnv begins a backup "b" with the target "a" on a server of its own.
+func startEnv(t *testing.T) stages.Env {
+	t.Helper()
 	js, err := pipeline.StartServer(pipeline.ServerOptions{StoreDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(js.Shutdown)
-	client, err := pipeline.Connect(ctx, pipeline.ClientOptions{Server: js})
+	client, err := pipeline.Connect(t.Context(), pipeline.ClientOptions{Server: js})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	if err := client.CreateBackup(ctx, "b", messages.Requested{Targets: []string{"a"}}, pipeline.StreamOptions{MaxBytes: 1 << 20, Targets: []string{"a"}}); err != nil {
+	if err := client.CreateBackup(t.Context(), "b", messages.Requested{Targets: []string{"a"}}, pipeline.StreamOptions{MaxBytes: 1 << 20, Targets: []string{"a"}}); err != nil {
 		t.Fatal(err)
 	}
-	env := stages.Env{Client: client, Backup: "b"}.WithDefaults()
+	return stages.Env{Client: client, Backup: "b"}.WithDefaults()
+}
+
+// TestTwoProcessesOpenOneTarget has two processes of one target that start at the same moment: one takes the directories between the moments at which
+// the other reads the event log and the directory.
+func TestTwoProcessesOpenOneTarget(t *testing.T) {
+	ctx, env := t.Context(), startEnv(t)
 	dir := t.TempDir()
 	layout := func() *Layout {
 		t.Helper()
