@@ -33,7 +33,7 @@ func flock(dir, name string, how int) (*os.File, error) {
 }
 
 // pollWriters is how often it is looked whether other processes still write.
-const pollWriters = 50 * time.Millisecond
+const pollWriters = 10 * time.Millisecond
 
 // Alone waits until no other process has the directory open for writing: one that was stopped would go on to write into what has become a node. waiting is
 // called once with the other processes, as far as they are known, when they are there after patience.
