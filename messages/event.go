@@ -22,6 +22,7 @@ const (
 	EventSessionStopped EventType = "session_stopped"
 	EventWALStarted     EventType = "wal_started"
 	EventWALCaptured    EventType = "wal_captured"
+	EventWALScanned     EventType = "wal_scanned"
 	EventTargetJoined   EventType = "target_joined"
 	EventTargetOpened   EventType = "target_opened"
 	EventTargetSurveyed EventType = "target_surveyed"

@@ -107,3 +107,15 @@ type WALCaptured struct {
 	Bytes    int64  `json:"bytes"`
 	IndexSeq uint64 `json:"index_seq"`
 }
+
+// WALScanned says how far the WAL since the start of a session was looked through for what forbids to go on with the session (--stitch), so that the source need
+// not keep all of it. Last is where the last record begins that was looked at, and CRC its checksum: whoever goes on starts there, and makes sure that the
+// record is the same. Reason is what was found, after which nothing more is looked at; "" is nothing.
+type WALScanned struct {
+	Session   uint32 `json:"session"`
+	Last      LSN    `json:"last"`
+	End       LSN    `json:"end"` // of that record
+	CRC       uint32 `json:"crc"`
+	Shutdowns int    `json:"shutdowns,omitempty"` // shutdown checkpoints since the last online one
+	Reason    string `json:"reason,omitempty"`
+}

@@ -46,7 +46,8 @@ func Fold(s State, seq uint64, ev messages.Event) (State, error) {
 		s.Slot, err = decode[messages.SlotReady](ev)
 	case messages.EventSlotDropped:
 		s.SlotDropped, err = decode[messages.SlotDropped](ev)
-	case messages.EventSessionStarted, messages.EventSessionLost, messages.EventFilesSealed, messages.EventReadDone, messages.EventSessionStopped:
+	case messages.EventSessionStarted, messages.EventSessionLost, messages.EventFilesSealed, messages.EventReadDone, messages.EventSessionStopped,
+		messages.EventWALScanned:
 		err = s.foldSession(ev)
 	case messages.EventWALStarted:
 		s.WALStarted, err = decode[messages.WALStarted](ev)
@@ -149,6 +150,8 @@ func (s *State) foldSession(ev messages.Event) error {
 			c.ReadDone, err = decode[messages.ReadDone](ev)
 		case messages.EventSessionStopped:
 			c.Stopped, err = decode[messages.SessionStopped](ev)
+		case messages.EventWALScanned:
+			c.Scanned, err = decode[messages.WALScanned](ev)
 		case messages.EventFilesSealed:
 			var v *messages.FilesSealed
 			if v, err = decode[messages.FilesSealed](ev); err == nil {

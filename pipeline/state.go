@@ -43,6 +43,7 @@ type SessionState struct {
 	Lost        *messages.SessionLost
 	ReadDone    *messages.ReadDone
 	Stopped     *messages.SessionStopped
+	Scanned     *messages.WALScanned // nil when nothing was looked through, as without --stitch
 	SealedFiles int64
 	SealedBytes int64
 }

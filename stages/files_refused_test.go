@@ -39,6 +39,8 @@ var refusals = map[string]refusal{
 	"full_page_writes off between two crashes": {[]int{13}, crashWithoutImages, "two shutdown checkpoints"},
 	"WAL removed":            {[]int{17}, walRemoved, "could not be read"},
 	"checksums switched off": {[]int{15}, checksumsOff, "checksum version"},
+	// The WAL that says so is gone when another process takes over.
+	"long ago": {[]int{18}, longAgo, "full_page_writes"},
 }
 
 // crashWithoutImages leaves no record that says so: the server is stopped, runs without full page images until it crashes, and with them again.
@@ -59,23 +61,44 @@ func crashWithoutImages(s *stitched) {
 	s.kill = s.checkpoint()
 }
 
-// walRemoved takes away the WAL of the first session's start, as somebody does who makes room, once it was captured: the slot keeps it.
+// walRemoved takes away WAL that was not looked through, as somebody does who makes room, once it was captured: the slot keeps it.
 func walRemoved(s *stitched) {
 	s.kill()
-	st, err := s.env.Log().State(s.ctx)
-	if err != nil {
-		s.t.Fatal(err)
-	}
 	s.srv.Exec("SELECT pg_switch_wal()")
 	now := s.srv.LSN()
 	s.srv.Eventually("the WAL is captured", func() (bool, error) {
 		v, err := s.srv.TryValue("postgres", "SELECT count(*) FROM pg_stat_replication WHERE write_lsn >= '"+now+"'")
 		return v == "1", err
 	})
-	if err := os.Remove(s.srv.Path("pg_wal/" + postgres.SegmentName(1, postgres.LSN(st.Session().Started.Redo), segment))); err != nil {
+	if err := os.Remove(s.srv.Path("pg_wal/" + postgres.SegmentName(1, s.scanned(), segment))); err != nil {
 		s.t.Fatal(err)
 	}
 	s.kill = s.checkpoint()
+}
+
+// longAgo does something that forbids it, and lets the server remove the WAL that says so: nobody needs to look at any of it again.
+func longAgo(s *stitched) {
+	s.srv.Exec("ALTER SYSTEM SET full_page_writes = off", "SELECT pg_reload_conf()", "CHECKPOINT", "ALTER SYSTEM RESET full_page_writes", "SELECT pg_reload_conf()", "CHECKPOINT")
+	st := s.wait("the finding to be noted", func(st pipeline.State) bool {
+		return st.Session().Scanned != nil && st.Session().Scanned.Reason != ""
+	})
+	s.letsGo(postgres.LSN(st.Session().Scanned.End) + 2*segment)
+	s.restart()
+}
+
+// letsGo waits until the server has removed the WAL before an LSN.
+func (s *stitched) letsGo(upTo postgres.LSN) {
+	s.t.Helper()
+	s.srv.Eventually("the server removes WAL before "+upTo.String(), func() (bool, error) {
+		s.srv.Exec("SELECT pg_switch_wal()", "CHECKPOINT")
+		names, err := os.ReadDir(s.srv.Path("pg_wal"))
+		for _, e := range names {
+			if _, start, err := postgres.ParseSegmentName(e.Name(), segment); err == nil && start < upTo.SegmentStart(segment) {
+				return false, nil
+			}
+		}
+		return true, err
+	})
 }
 
 // checksumsOff switches the checksums off while the server is down.

@@ -39,3 +39,46 @@ func TestFilesStitchSlotWithoutReserve(t *testing.T) {
 		}
 	})
 }
+
+// TestFilesStitchSlotMovesOn lets the server remove most of the backup's WAL before the session is lost, twice with the process that holds it: what was looked
+// through need not stay.
+func TestFilesStitchSlotMovesOn(t *testing.T) {
+	t.Parallel()
+	testenv.SomeMajors(t, []int{16}, func(t *testing.T, major int) {
+		s := stitchRig(t, major, 60, false)
+		first := postgres.LSN(s.wait("its state", func(pipeline.State) bool { return true }).Sessions[0].Started.Redo)
+		s.letsGo(first + 20*segment)
+		s.restart()
+		s.session(2)
+		s.letsGo(s.scanned() + 20*segment)
+		s.restart()
+		s.session(3)
+		st := s.rest()
+		if cur := st.Session().Started; cur.StitchedTo != 1 || cur.StartLSN != st.Sessions[0].Started.StartLSN {
+			t.Errorf("the last session is stitched to %d and begins at %s, the first at %s; refused: %s", cur.StitchedTo, cur.StartLSN, first, s.refusals(st))
+		}
+		s.verify()
+		n := testenv.StartCopy(t, major, s.dir, testenv.Standby, testenv.CopyOptions{Primary: s.srv})
+		n.CaughtUp(s.srv)
+		testenv.SameData(t, n.TableChecksums(), s.srv.TableChecksums())
+		n.CheckTPCB()
+	})
+}
+
+// TestFilesStitchOtherWAL goes on with a session whose last record that was looked at is another one on the server now.
+func TestFilesStitchOtherWAL(t *testing.T) {
+	t.Parallel()
+	testenv.SomeMajors(t, []int{14}, func(t *testing.T, major int) {
+		s := stitchRig(t, major, 60, false)
+		st := s.wait("some WAL to be looked through", func(st pipeline.State) bool { return st.Session().Scanned != nil })
+		s.kill()
+		other := *st.Session().Scanned
+		other.CRC ^= 1
+		if err := s.env.Append(s.ctx, "test", messages.EventWALScanned, other); err != nil {
+			t.Fatal(err)
+		}
+		s.kill = s.checkpoint()
+		s.session(2)
+		s.compares(s.rest(), "set back")
+	})
+}

@@ -39,6 +39,25 @@ func Stopped(st pipeline.State) *pipeline.SessionState {
 	return nil
 }
 
+// Stitchable reports whether what is known of the start point of a session is enough for another session to go on from there.
+func Stitchable(a messages.SessionStarted) bool {
+	return a.Redo != 0 && a.CheckpointLSN != 0 && a.NextXID != 0 && a.Redo == a.StartLSN
+}
+
+// Stitched returns the session whose start point the last session has, which is itself when it goes on with none; nil when there is none.
+func Stitched(st pipeline.State) *pipeline.SessionState {
+	cur := st.Session()
+	if cur == nil || cur.Started.StitchedTo == 0 {
+		return cur
+	}
+	for i := range st.Sessions {
+		if st.Sessions[i].Started.Session == cur.Started.StitchedTo {
+			return &st.Sessions[i]
+		}
+	}
+	return nil
+}
+
 // Captured reports whether all WAL that the backup needs is in the pipeline.
 func Captured(st pipeline.State) bool {
 	s := Stopped(st)

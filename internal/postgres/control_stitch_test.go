@@ -46,7 +46,8 @@ func stitchedCopy(t *testing.T, c *cluster, dir string) (end LSN) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if w, err := ScanWALWindow(t.Context(), r); err != nil || len(w.Findings) > 0 || w.End != end {
+	var w WALWindow
+	if err := w.Scan(t.Context(), r, nil); err != nil || len(w.Findings) > 0 || w.End != end {
 		t.Fatalf("the window does not allow it: %+v, %v", w, err)
 	}
 	return end

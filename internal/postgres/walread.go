@@ -40,6 +40,7 @@ type WALRecord struct {
 	Prev     LSN
 	Timeline uint32 // of the page where the record begins
 	XID      uint32
+	CRC      uint32 // of the record, as its header has it
 	Rmgr     uint8
 	Info     uint8 // with the lower four bits, which belong to the log itself
 	Data     []byte
@@ -183,6 +184,7 @@ func (r *WALReader) decodeHeader(rec *WALRecord, at LSN, data []byte) error {
 	le := binary.LittleEndian
 	*rec = WALRecord{LSN: at, XID: le.Uint32(data[4:]), Prev: LSN(le.Uint64(data[8:])), Info: data[16], Rmgr: data[17], Data: data, Major: r.pages.major}
 	crc := crc32.Update(crc32.Checksum(data[walRecordHeader:], castagnoli), castagnoli, data[:20])
+	rec.CRC = crc
 	if want := le.Uint32(data[20:]); crc != want {
 		return fmt.Errorf("%w at %s: the record's checksum is %08X, calculated %08X", ErrWALCorrupt, at, want, crc)
 	}

@@ -76,8 +76,8 @@ func TestWALOfEveryMajor(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer r.Close()
-			w, err := ScanWALWindow(t.Context(), r)
-			if err != nil {
+			var w WALWindow
+			if err := w.Scan(t.Context(), r, nil); err != nil {
 				t.Fatal(err)
 			}
 			if location := fmt.Sprintf("/ts%d\"", major); len(w.Findings) < 2 || !strings.HasSuffix(w.Findings[1].Reason, location) {

@@ -284,8 +284,8 @@ func TestScanWALWindow(t *testing.T) {
 		b := newWALBuilder(testMagic, 0x500000)
 		b.record(testRmgr, 0, make([]byte, 10))
 		build(b)
-		w, err := ScanWALWindow(t.Context(), b.reader(t, b.start, b.pos()))
-		if err != nil {
+		var w WALWindow
+		if err := w.Scan(t.Context(), b.reader(t, b.start, b.pos()), nil); err != nil {
 			return err.Error()
 		}
 		var reasons []string
@@ -332,13 +332,13 @@ func TestScanWALWindowTimeline(t *testing.T) {
 	b.timeline = 2
 	b.record(testRmgr, 0, make([]byte, 10000))
 	b.record(testRmgr, 0, nil)
-	w, err := ScanWALWindow(t.Context(), b.reader(t, b.start, b.pos()))
-	if err != nil || len(w.Findings) != 1 || w.Findings[0].Reason != "timeline 2 begins" {
+	var w WALWindow
+	if err := w.Scan(t.Context(), b.reader(t, b.start, b.pos()), nil); err != nil || len(w.Findings) != 1 || w.Findings[0].Reason != "timeline 2 begins" {
 		t.Errorf("%+v, %v", w, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := ScanWALWindow(ctx, b.reader(t, b.start, b.pos())); !errors.Is(err, context.Canceled) {
+	if err := new(WALWindow).Scan(ctx, b.reader(t, b.start, b.pos()), nil); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -387,6 +387,47 @@ func FuzzWALReader(f *testing.F) {
 }
 
 // Records with a valid CRC but a body that makes no sense.
+// TestWALWindowGoesOn ends a scan after each record in turn and goes on in a new window, as another process does: it finds the same, and refuses a log whose
+// last record is another one.
+func TestWALWindowGoesOn(t *testing.T) {
+	build := func(payload byte) *walBuilder {
+		b := newWALBuilder(testMagic, 0x500000)
+		b.record(testRmgr, 0, make([]byte, 10000))
+		b.record(RmgrXLOG, xlogCheckpointShutdown, checkpointData(true, 1))
+		b.record(testRmgr, 0, []byte{payload})
+		b.record(testRmgr, 0, make([]byte, 10000))
+		b.record(RmgrXLOG, xlogCheckpointShutdown, checkpointData(true, 1))
+		b.record(testRmgr, 0, []byte{payload})
+		return b
+	}
+	b, other := build(1), build(2)
+	enough := errors.New("enough")
+	for stop := int64(1); stop <= 6; stop++ {
+		var w WALWindow
+		err := w.Scan(t.Context(), b.reader(t, b.start, b.pos()), func() error {
+			if w.Records == stop {
+				return enough
+			}
+			return nil
+		})
+		if !errors.Is(err, enough) {
+			t.Fatalf("after %d records: %v", stop, err)
+		}
+		known := WALWindow{LastRecord: w.LastRecord, End: w.End, LastCRC: w.LastCRC, Timeline: w.Timeline, Shutdowns: w.Shutdowns}
+		rest := known
+		if err := rest.Scan(t.Context(), b.reader(t, w.LastRecord, b.pos()), nil); err != nil || rest.Records != 6-stop || rest.End != b.pos() {
+			t.Errorf("after %d records: %+v, %v", stop, rest, err)
+		}
+		if found := len(w.Findings) + len(rest.Findings); found != 1 {
+			t.Errorf("after %d records: %d findings, want that of two shutdowns once", stop, found)
+		}
+		err = known.Scan(t.Context(), other.reader(t, w.LastRecord, b.pos()), nil)
+		if same := stop == 1 || stop == 2 || stop == 4 || stop == 5; errors.Is(err, ErrWALOther) == same {
+			t.Errorf("after %d records, of another log: %v", stop, err)
+		}
+	}
+}
+
 func FuzzWALRecord(f *testing.F) {
 	f.Add([]byte{0, 0x10, 0, 0, 10, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, uint8(0), uint8(0x80), 15)
 	f.Add([]byte{255, 3, 1, 2, 3}, uint8(0), uint8(0x50), 11)
@@ -399,8 +440,7 @@ func FuzzWALRecord(f *testing.F) {
 			t.Fatal(err)
 		}
 		r.Blocks()
-		shutdowns := 0
-		(&WALWindow{}).judge(&r, &shutdowns)
+		new(WALWindow).judge(&r)
 		r.RestorePoint()
 	})
 }

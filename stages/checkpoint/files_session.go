@@ -251,6 +251,12 @@ func (s *session) wait(ctx context.Context) error {
 			if err := st.Terminal(); err != nil {
 				return err
 			}
+			// Sooner than at the end: what was sent by then is not sent again.
+			if s.base != nil {
+				if reason := s.f.tail.forbids(); reason != "" {
+					return errStitch{reason}
+				}
+			}
 		case <-poll.C:
 			left, err := s.f.cfg.Client.WorkLeft(ctx, s.f.cfg.Backup)
 			if err != nil {

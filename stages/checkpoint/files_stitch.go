@@ -38,16 +38,7 @@ func stitchTo(st pipeline.State) *pipeline.SessionState {
 	if cur == nil || !st.Requested.Stitch || cur.Lost == nil || strings.Contains(cur.Lost.Error, refused) {
 		return nil
 	}
-	n := cur.Started.Session
-	if cur.Started.StitchedTo != 0 {
-		n = cur.Started.StitchedTo
-	}
-	for i := range st.Sessions {
-		if st.Sessions[i].Started.Session == n {
-			return &st.Sessions[i]
-		}
-	}
-	return nil
+	return stages.Stitched(st)
 }
 
 // tryStitch decides whether the new session goes on where the last one was lost, and says why when it does not.
@@ -56,7 +47,7 @@ func (s *session) tryStitch(ctx context.Context) error {
 	if base == nil {
 		return nil
 	}
-	err := s.mayStitch(ctx, base.Started)
+	err := s.mayStitch(ctx, base)
 	var no errStitch
 	if errors.As(err, &no) {
 		s.f.cfg.Logger.Warn("the lost session cannot be gone on with, comparing instead", "reason", no.reason)
@@ -81,8 +72,9 @@ func (s *session) tryStitch(ctx context.Context) error {
 }
 
 // mayStitch checks all conditions that can be checked before the new session begins.
-func (s *session) mayStitch(ctx context.Context, a messages.SessionStarted) error {
-	if a.Redo == 0 || a.CheckpointLSN == 0 || a.NextXID == 0 || a.Redo != a.StartLSN {
+func (s *session) mayStitch(ctx context.Context, base *pipeline.SessionState) error {
+	a := base.Started
+	if !stages.Stitchable(a) {
 		return errStitch{"another checkpoint came between the start of the first session and the reading of its start point"}
 	}
 	if s.st.Requested.WALMethod != "stream" {
@@ -101,22 +93,41 @@ func (s *session) mayStitch(ctx context.Context, a messages.SessionStarted) erro
 	if err := s.sameControl(ctx, a.Session); err != nil {
 		return err
 	}
+	if err := s.sameWAL(ctx, a); err != nil {
+		return err
+	}
+	return s.lookOn(ctx, base)
+}
+
+// lookOn goes on to look through the WAL since the first session began, up to now, before a new session begins. It reads the last record anew, also when it was
+// this process that read it: files were delivered since, from a server that must be the same.
+func (s *session) lookOn(ctx context.Context, base *pipeline.SessionState) error {
+	from := scannedWindow(base)
+	if t := s.f.tail; t != nil && t.base.Session == base.Started.Session {
+		seen, err := t.halt(ctx)
+		if err != nil {
+			return err
+		}
+		if seen != nil && len(seen.Findings) > 0 {
+			return errStitch{seen.Findings[0].String()}
+		}
+		from = seen
+	} else if base.Scanned != nil && base.Scanned.Reason != "" {
+		return errStitch{base.Scanned.Reason}
+	}
 	now, err := flushed(ctx, s.conn)
 	if err != nil {
 		return err
 	}
-	if err := s.sameWAL(ctx, a); err != nil {
-		return err
+	if from != nil && now <= from.LastRecord {
+		return errStitch{fmt.Sprintf("the server's WAL ends at %s, but a record at %s was read: it was set back to an earlier moment", now, from.LastRecord)}
 	}
-	// The WAL from the first session on is read before the new one's checkpoint can remove any of it.
-	if t := s.f.tail; t == nil || t.base.Session != a.Session {
-		s.f.startTail(s.st, a)
-	}
+	s.f.startTail(s.st, base.Started, from)
 	if err := s.f.tail.caughtUp(ctx, now); err != nil {
 		return err
 	}
-	if over, err := s.f.tail.ended(); over {
-		return errStitch{fmt.Sprintf("the WAL since the first session began could not be read: %v", err)}
+	if reason := s.f.tail.forbids(); reason != "" {
+		return errStitch{reason}
 	}
 	return nil
 }
@@ -130,24 +141,14 @@ func flushed(ctx context.Context, conn *pgconn.PgConn) (postgres.LSN, error) {
 	return postgres.ParseLSN(string(rows[0][0]))
 }
 
-func (f *Files) startTail(st pipeline.State, a messages.SessionStarted) {
-	if f.tail != nil {
-		f.tail.stop()
-	}
-	f.tail = newTail(f.ctx, a, source.ControlTree(st.Prepared), st.Prepared.WALSegmentSize, func(ctx context.Context) (source.Reader, error) {
-		return f.cfg.Open(ctx, st)
-	})
-	go f.tail.follow(f.cfg.ConnectSQL, f.cfg.PingInterval)
-}
-
 // noteBase keeps what must stay equal, and starts to watch the WAL, at the start of a session that others may go on with.
 func (s *session) noteBase(ctx context.Context) error {
 	ctl, err := source.Control(ctx, s.src, s.controlTree())
 	if err != nil {
 		return err
 	}
-	if s.mode.Redo != 0 {
-		s.f.startTail(s.st, s.event)
+	if stages.Stitchable(s.event) && !s.st.Prepared.InRecovery {
+		s.f.startTail(s.st, s.event, nil)
 	}
 	return s.f.cfg.Append(ctx, stageName, eventStitchBase, stitchBase{Session: s.n, ControlVersion: ctl.Version, DataChecksumVersion: ctl.DataChecksumVersion})
 }

@@ -3,7 +3,6 @@ package checkpoint
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"sync"
@@ -20,15 +19,17 @@ import (
 const walPage = 8192
 
 // walTail reads the source's WAL from the start point of a session on, while it grows and over the loss of sessions, and looks in it for what forbids
-// to stitch. It follows the server on a connection of its own, in the time between two sessions too: once the wal stage has a segment, the next checkpoint may
-// remove it.
+// to stitch. It follows the server on a connection of its own, in the time between two sessions too, and says in the event log how far it has come: the wal
+// stage lets the server remove what lies before.
 type walTail struct {
 	base messages.SessionStarted
 	tree messages.Tree
 	size int64
 	open func(context.Context) (source.Reader, error)
+	note func(context.Context, messages.WALScanned) error
 	ctx  context.Context
 	stop context.CancelFunc
+	done chan struct{} // closed when nothing more is read
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -37,32 +38,10 @@ type walTail struct {
 	end     postgres.LSN // where the window ends, 0 while that is not known
 	read    postgres.LSN // what was read
 	over    bool
-	window  *postgres.WALWindow
 	err     error
-}
 
-// newTail starts to read at the start point of a session.
-func newTail(ctx context.Context, base messages.SessionStarted, tree messages.Tree, size int64, open func(context.Context) (source.Reader, error)) *walTail {
-	t := &walTail{base: base, tree: tree, size: size, open: open, changed: make(chan struct{})}
-	t.ctx, t.stop = context.WithCancel(ctx)
-	go t.scan()
-	return t
-}
-
-func (t *walTail) scan() {
-	rd, err := postgres.NewWALReader(t, t.size, postgres.LSN(t.base.Redo), ^postgres.LSN(0))
-	var w *postgres.WALWindow
-	if err == nil {
-		w, err = postgres.ScanWALWindow(t.ctx, rd)
-		_ = rd.Close()
-	}
-	t.set(func() {
-		t.window, t.err, t.over = w, err, true
-		if t.src != nil {
-			_ = t.src.Close()
-			t.src = nil
-		}
-	})
+	window *postgres.WALWindow // of the goroutine that scans, until over
+	noted  postgres.LSN        // likewise: up to where the event log knows of it
 }
 
 func (t *walTail) set(fn func()) {
@@ -132,30 +111,6 @@ func (t *walTail) wait(ctx context.Context, cond func() bool) error {
 func (t *walTail) caughtUp(ctx context.Context, lsn postgres.LSN) error {
 	t.advance(lsn)
 	return t.wait(ctx, func() bool { return t.over || t.read >= lsn-lsn%walPage })
-}
-
-// ended reports whether reading has come to an end, which it does before finish only when the WAL cannot be read.
-func (t *walTail) ended() (over bool, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.over, t.err
-}
-
-// finish ends the window and returns why it forbids to stitch, "" when it does not.
-func (t *walTail) finish(ctx context.Context, end postgres.LSN) (reason string, err error) {
-	t.set(func() { t.end, t.flushed = end, max(t.flushed, end) })
-	if err := t.wait(ctx, func() bool { return t.over }); err != nil {
-		return "", err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case t.window == nil || t.window.End < end:
-		return fmt.Sprintf("the WAL could not be read up to its end %s: %v", end, t.err), nil
-	case len(t.window.Findings) > 0:
-		return t.window.Findings[0].String(), nil
-	}
-	return "", nil
 }
 
 // reader returns the open source, opening it when there is none.

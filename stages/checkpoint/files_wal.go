@@ -18,7 +18,8 @@ type captured struct {
 }
 
 // sameWAL checks that the captured WAL has no gap since the first session's start, and that the server still has the same at its end: a storage that was
-// set back to an earlier moment writes other WAL at the same positions.
+// set back to an earlier moment writes other WAL at the same positions. The last segment may have a few bytes only, which prove little: the one before it is
+// compared too.
 func (s *session) sameWAL(ctx context.Context, a messages.SessionStarted) error {
 	size := s.st.Prepared.WALSegmentSize
 	from := postgres.LSN(a.StartLSN).SegmentStart(size)
@@ -53,7 +54,7 @@ func (s *session) sameWAL(ctx context.Context, a messages.SessionStarted) error 
 				last = append(last, captured{at, c})
 				at += postgres.LSN(c.Len)
 			}
-			keep := (next - 1).SegmentStart(size)
+			keep := max(from, (next-1).SegmentStart(size)-postgres.LSN(size))
 			for len(last) > 0 && last[0].start < keep {
 				last = last[1:]
 			}

@@ -71,9 +71,11 @@ func lostIfNetwork(err error) error {
 func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	s.hold.known = false
 	end := make(chan messages.LSN, 1)
 	go func() {
 		st, err := s.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
+			s.hold.look(st)
 			cur := st.Session()
 			return cur != nil && cur.ReadDone != nil && cur.Stopped != nil, st.Terminal()
 		})
@@ -125,26 +127,12 @@ func (s *Stage) stream(ctx context.Context, ws *postgres.WALStream) error {
 			}
 		}
 		if reply || time.Now().After(report) {
-			if err := ws.SendStatus(s.w.pos, s.flushed(), 0, false); err != nil {
+			if err := s.status(ws); err != nil {
 				return lostIfNetwork(err)
 			}
 			report = time.Now().Add(s.cfg.StatusInterval)
 		}
 	}
-}
-
-// flushed is up to where the slot may let go of WAL. With --stitch it keeps all of the backup's: a further session looks through what came since the first
-// one began, on the server. 0 says that nothing is known of it, and a server that shuts down then waits until all is written, not durable
-// (WalSndDone, walsender.c): it is both, since that question is answered after a flush.
-func (s *Stage) flushed() postgres.LSN {
-	if !s.stitch {
-		return s.w.durable()
-	}
-	if !s.held && !s.w.resumed {
-		s.held = true
-		return s.w.base // a slot that was made without reserving WAL holds some from its first use on only
-	}
-	return 0
 }
 
 func (s *Stage) streamError(err error) error {

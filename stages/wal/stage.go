@@ -38,11 +38,9 @@ type Config struct {
 type Stage struct {
 	cfg  Config
 	slot string
-	// stitch says that sessions may be joined, held that the server was told from where on the slot has to hold WAL for that.
-	stitch bool
-	held   bool
-	w      *writer         // kept over lost connections
-	ctx    context.Context // of Run: the feed outlives one connection
+	hold hold
+	w    *writer         // kept over lost connections
+	ctx  context.Context // of Run: the feed outlives one connection
 
 	shown atomic.Pointer[writer] // w, for progress reports
 }
@@ -71,7 +69,7 @@ func (s *Stage) Run(ctx context.Context) error {
 	if st.Requested.WALMethod != "stream" {
 		return nil
 	}
-	s.stitch = st.Requested.Stitch
+	s.hold.stitch = st.Requested.Stitch
 	lease, err := stages.Lead(ctx, s.cfg.Env, stageName)
 	if err != nil {
 		return err
