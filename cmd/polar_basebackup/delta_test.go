@@ -2,12 +2,14 @@ package main_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	manifest "polarcast/internal/verify"
 	"polarcast/testenv"
 )
 
@@ -196,6 +198,48 @@ func TestDeltaTablespaces(t *testing.T) {
 		t.Errorf("the dropped tablespace's directory holds %v (%v)", entries, err)
 	}
 	same(t, s, dir, testenv.CopyOptions{})
+}
+
+// A tablespace may have its place in the data directory, of the source and of the copy: it is read and written once, and stays.
+func TestTablespaceInTheDataDirectory(t *testing.T) {
+	t.Parallel()
+	s := testenv.Start(t, 15, testenv.Options{})
+	inside := s.Path("inside")
+	if err := os.Mkdir(inside, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Own(t, inside)
+	s.Exec("CREATE TABLESPACE ins LOCATION '"+inside+"'", "CREATE TABLE ti TABLESPACE ins AS SELECT g FROM generate_series(1, 50000) g", "VACUUM FREEZE", "CHECKPOINT")
+	count := func(dir string) (n int) {
+		_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && e.Type().IsRegular() {
+				n++
+			}
+			return nil
+		})
+		return n
+	}
+	for _, how := range [][]string{{"--source=stream"}, {"--source=files", "--read=path"}, {"--source=files", "--read=sql"}} {
+		dir := newDir(t)
+		mapped := append([]string{"-D", dir, "-T", inside + "=" + dir + "/mine/ins"}, how...)
+		must(t, s, mapped...)
+		if n := count(filepath.Join(dir, "inside")); n != 0 {
+			t.Errorf("%v: %d files of the tablespace were copied a second time", how, n)
+		}
+		s.Exec("UPDATE ti SET g = g WHERE g % 100 = 0")
+		if how[0] == "--source=stream" {
+			mapped = mapped[:4]
+		}
+		want := count(dir + "/mine/ins")
+		must(t, s, append(mapped, "--delta")...)
+		if n := count(dir + "/mine/ins"); n != want || n == 0 {
+			t.Errorf("%v: the tablespace has %d files, it had %d before it was brought up to date", how, n, want)
+		}
+		if rep, err := manifest.Run(t.Context(), manifest.Options{Dir: dir}); err != nil || !rep.OK {
+			t.Errorf("%v: %v: %+v", how, err, rep)
+		}
+		same(t, s, dir, testenv.CopyOptions{})
+	}
 }
 
 // What is no old copy of this cluster, or is in use, is refused and not touched.

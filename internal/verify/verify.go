@@ -51,6 +51,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := v.readManifest(); err != nil {
 		return nil, err
 	}
+	// A tablespace in the data directory is looked at as a tablespace, where the manifest has it.
+	v.ignore = append(v.ignore, target.SpacesWithin(dir)...)
 	roots := []string{dir}
 	if s := v.shared(); s != "" {
 		roots = append(roots, s)

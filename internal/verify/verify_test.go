@@ -153,3 +153,24 @@ func TestTwoTreesOfOneManifest(t *testing.T) {
 		t.Errorf("%+v, %v", rep, err)
 	}
 }
+
+func TestTablespaceInTheDataDirectory(t *testing.T) {
+	dir := copyOf(t, postgres.ChecksumCRC32C, map[string]string{"PG_VERSION": "15", "pg_tblspc/16384/PG_15_202209061/5/1": "x"})
+	link, at := filepath.Join(dir, "pg_tblspc", "16384"), filepath.Join(dir, "mine", "a")
+	if err := os.Mkdir(filepath.Join(dir, "mine"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(link, at); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(at, link); err != nil {
+		t.Fatal(err)
+	}
+	rep, err := Run(t.Context(), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rep.CheckedFiles != 2 || !rep.OK {
+		t.Errorf("2 files are there: %+v", rep)
+	}
+}

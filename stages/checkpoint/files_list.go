@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -52,6 +53,9 @@ func (s *session) listAll(ctx context.Context) (_ *listing, err error) {
 		if err := messages.ValidPath(e.Path); err != nil {
 			return fmt.Errorf("the source has a file named %q: %w", e.Path, err)
 		}
+		if s.elsewhere(e) {
+			return nil
+		}
 		if s.future(e) {
 			l.left = append(l.left, e.Path)
 			return nil
@@ -91,6 +95,11 @@ func (s *session) listAll(ctx context.Context) (_ *listing, err error) {
 func (s *session) future(e source.Entry) bool {
 	name, ok := strings.CutPrefix(e.Path, "pg_twophase/")
 	return ok && s.mode.NextXID != 0 && postgres.FutureTwoPhase(name, s.mode.NextXID)
+}
+
+// elsewhere reports whether a file is of a tablespace, and read below pg_tblspc.
+func (s *session) elsewhere(e source.Entry) bool {
+	return e.Tree == messages.TreeLocal && slices.ContainsFunc(s.within, func(dir string) bool { return strings.HasPrefix(e.Path, dir+"/") })
 }
 
 func (l *listing) count(e source.Entry) {

@@ -12,6 +12,7 @@ import (
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
+	"polarcast/stages/source"
 )
 
 // backupMode is a session on the source that keeps it in backup mode for as long as its connection lives.
@@ -135,6 +136,30 @@ func userSpaces(ctx context.Context, conn *pgconn.PgConn) ([]messages.Tablespace
 			continue // made in place: an ordinary directory
 		}
 		out = append(out, messages.Tablespace{OID: binary.BigEndian.Uint32(r[0]), Location: loc, SizeKB: -1})
+	}
+	return out, nil
+}
+
+// within returns the places of tablespaces that lie in the data directory itself, relative to it: a server warns of them and allows them. Their files are read below
+// pg_tblspc, like those of the others, and not a second time where they are (sendDir, backup/basebackup.c). A role that may not see data_directory
+// leaves it to what the reader knows.
+func within(ctx context.Context, conn *pgconn.PgConn, spaces []messages.Tablespace, src source.Reader) ([]string, error) {
+	if len(spaces) == 0 {
+		return nil, nil
+	}
+	rows, err := query(ctx, conn, "SELECT pg_catalog.min(setting) FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'data_directory'")
+	if err != nil {
+		return nil, err
+	}
+	data := string(rows[0][0])
+	if data == "" {
+		data = source.DataDirectory(src)
+	}
+	var out []string
+	for _, t := range spaces {
+		if rel, ok := strings.CutPrefix(t.Location, strings.TrimRight(data, "/")+"/"); ok && data != "" {
+			out = append(out, rel)
+		}
 	}
 	return out, nil
 }

@@ -37,6 +37,7 @@ type session struct {
 	// started is when the server of conn was started (source.StartedAt).
 	started string
 	event   messages.SessionStarted
+	within  []string // places of tablespaces in the data directory
 	// base is the session that this one goes on with, nil when it is on its own; delivered are the files that need not be read again.
 	base      *pipeline.SessionState
 	delivered map[uint64]int64
@@ -171,6 +172,9 @@ func (s *session) begin(ctx context.Context, conn *pgconn.PgConn) (ev messages.S
 	}
 	if ev.Tablespaces, err = userSpaces(ctx, conn); err != nil {
 		return ev, err
+	}
+	if s.within, err = within(ctx, conn, ev.Tablespaces, s.src); err != nil {
+		return ev, errSession{err}
 	}
 	if s.list, err = s.listAll(ctx); err != nil {
 		return ev, err

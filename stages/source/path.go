@@ -51,6 +51,17 @@ func NewPath(cfg PathConfig) (Reader, error) {
 	return &pathReader{cfg: cfg}, nil
 }
 
+// DataDirectory returns where the server's local data directory is on this host, "" when the reader does not go by its path.
+func DataDirectory(r Reader) string {
+	switch r := r.(type) {
+	case *pathReader:
+		return r.cfg.Dir
+	case *pfsReader:
+		return DataDirectory(r.local)
+	}
+	return ""
+}
+
 func (r *pathReader) root(tree messages.Tree) string {
 	if tree == messages.TreeShared {
 		return r.cfg.Shared

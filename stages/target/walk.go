@@ -38,16 +38,43 @@ var passing = []string{"backup_manifest", ManifestPending, ManifestPending + ".n
 
 // WalkOld calls fn for each entry of an old copy: what is in the data directory, and in the tablespaces that its links lead to, there only below the
 // directories of the copy's major version. Left out are the marker, a mount point's lost+found, the contents of pg_wal, and the passing files. No other
-// link is followed. fn may remove what it is called for.
+// link is followed. A tablespace that lies in the data directory is walked as a tablespace only; for the place itself and what leads to it fn is not called. fn may
+// remove what it is called for.
 func WalkOld(dir string, fn func(f Found) error) error {
 	version, _ := os.ReadFile(filepath.Join(dir, "PG_VERSION"))
-	w := &oldWalk{fn: fn, prefix: "PG_" + strings.TrimSpace(string(version)) + "_"}
+	w := &oldWalk{fn: fn, prefix: "PG_" + strings.TrimSpace(string(version)) + "_", within: SpacesWithin(dir)}
 	return w.dir(dir, "")
 }
 
 type oldWalk struct {
 	fn     func(f Found) error
 	prefix string
+	within []string // places of tablespaces in the data directory
+}
+
+// SpacesWithin returns where the links of tablespaces lead to in the data directory itself.
+func SpacesWithin(dir string) []string {
+	links, _ := filepath.Glob(filepath.Join(dir, "pg_tblspc", "*"))
+	var out []string
+	for _, name := range links {
+		to, err := os.Readlink(name)
+		if err != nil {
+			continue // a tablespace in place
+		}
+		if below, ok := beneath(realDir(dir), realDir(to)); ok {
+			out = append(out, below)
+		}
+	}
+	return out
+}
+
+// leads reports whether a directory is the place of a tablespace in the data directory, or on the way to one.
+func (w *oldWalk) leads(path string) (place, way bool) {
+	for _, p := range w.within {
+		place = place || p == path
+		way = way || strings.HasPrefix(p, path+"/")
+	}
+	return place, way
 }
 
 func (w *oldWalk) dir(full, rel string) error {
@@ -91,8 +118,14 @@ func (w *oldWalk) entry(full, path string, e os.DirEntry) error {
 		}
 		return w.space(f.Link, path)
 	}
-	if err := w.fn(f); err != nil || !info.IsDir() {
-		return err
+	place, way := w.leads(path)
+	if !place && !way {
+		if err := w.fn(f); err != nil {
+			return err
+		}
+	}
+	if place || !info.IsDir() {
+		return nil
 	}
 	return w.dir(full, path)
 }
