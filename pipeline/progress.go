@@ -17,6 +17,7 @@ type Progress struct {
 	Host     string    `json:"host,omitempty"`
 	PID      int       `json:"pid,omitempty"`
 	Target   string    `json:"target,omitempty"`
+	Session  uint32    `json:"session,omitempty"` // that the figures are of; 0 when they are of no session
 	Time     time.Time `json:"time"`
 
 	Read      int64 `json:"read,omitempty"`      // bytes from the source; with what need not be read of files that an earlier session had begun
@@ -32,9 +33,33 @@ type Progress struct {
 	LSN              string `json:"lsn,omitempty"`
 	Waiting          string `json:"waiting,omitempty"` // what the stage waits for
 
+	// Readers is what all readers of the session have told, those included that are gone; from the checkpoint stage of the files source.
+	Readers *ReadFigures `json:"readers,omitempty"`
+
 	// Rate is what the stage moved in the last second or so, in raw bytes per second: read, or written.
 	Rate float64 `json:"rate,omitempty"`
 }
+
+// ReadFigures are the figures of several readers together, with the meanings that they have in Progress.
+type ReadFigures struct {
+	Read      int64 `json:"read"`
+	Sent      int64 `json:"sent"`
+	Unchanged int64 `json:"unchanged"`
+	Files     int64 `json:"files"`
+}
+
+// Max returns the larger of both in each figure.
+func (f ReadFigures) Max(o ReadFigures) ReadFigures {
+	return ReadFigures{max(f.Read, o.Read), max(f.Sent, o.Sent), max(f.Unchanged, o.Unchanged), max(f.Files, o.Files)}
+}
+
+// Plus adds up both.
+func (f ReadFigures) Plus(o ReadFigures) ReadFigures {
+	return ReadFigures{f.Read + o.Read, f.Sent + o.Sent, f.Unchanged + o.Unchanged, f.Files + o.Files}
+}
+
+// Figures are those of one reader.
+func (p Progress) Figures() ReadFigures { return ReadFigures{p.Read, p.Sent, p.Unchanged, p.Files} }
 
 // OnProgress makes fn see every report that this client sends, before it is sent: a process that shows figures of its own work needs no
 // subscription for it. nil ends that. fn is called from several goroutines.

@@ -59,6 +59,7 @@ func later(a, b string) bool {
 // addReports adds what the processes of the source tell.
 func (s *Status) addReports(reports []pipeline.Progress) {
 	done := s.ReadPercent != nil
+	var live, all pipeline.ReadFigures
 	for _, p := range reports {
 		if n := len(s.Stages); n == 0 || s.Stages[n-1].Stage != p.Stage {
 			s.Stages = append(s.Stages, StageStatus{Stage: p.Stage})
@@ -68,20 +69,25 @@ func (s *Status) addReports(reports []pipeline.Progress) {
 			Written: p.Written, Rate: p.Rate, LSN: p.LSN, File: p.File, Waiting: p.Waiting})
 		switch p.Stage {
 		case StageTablespace:
-			if done {
+			if done || p.Session != 0 && p.Session != s.Session {
 				continue
 			}
-			s.ReadBytes += p.Read
-			s.SentBytes += p.Sent
-			s.UnchangedBytes += p.Unchanged
-			s.Files += p.Files
+			live = live.Plus(p.Figures())
 			s.ReadRate += p.Rate
 			s.TotalBytes = max(s.TotalBytes, p.Total)
+		case StageCheckpoint:
+			if p.Readers != nil && p.Session == s.Session {
+				all = *p.Readers
+			}
 		case StageWAL:
 			if !s.WAL.Captured && later(p.LSN, s.WAL.LSN) {
 				s.WAL.LSN = p.LSN
 			}
 		}
+	}
+	if !done {
+		all = all.Max(live)
+		s.ReadBytes, s.SentBytes, s.UnchangedBytes, s.Files = all.Read, all.Sent, all.Unchanged, all.Files
 	}
 	if !done && s.TotalBytes > 0 && s.ReadBytes > 0 {
 		// The server's estimate is never exact; 100 is kept for what is read completely.

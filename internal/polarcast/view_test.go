@@ -74,3 +74,25 @@ func TestEveryEventIsDescribed(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusKeepsWhatAKilledReaderRead has one of two readers disappear, which the stage that holds the session remembers, and a reader that still tells of a
+// session before.
+func TestStatusKeepsWhatAKilledReaderRead(t *testing.T) {
+	s := Status{Session: 2, TotalBytes: 1000}
+	s.addReports([]pipeline.Progress{
+		{Stage: StageCheckpoint, Session: 2, Readers: &pipeline.ReadFigures{Read: 700, Sent: 70, Unchanged: 5, Files: 3}},
+		{Stage: StageTablespace, Instance: "b", Session: 2, Read: 300, Sent: 30, Files: 4, Rate: 10},
+		{Stage: StageTablespace, Instance: "c", Session: 1, Read: 900, Sent: 90, Files: 9, Rate: 10},
+	})
+	if s.ReadBytes != 700 || s.SentBytes != 70 || s.UnchangedBytes != 5 || s.Files != 4 || s.ReadRate != 10 || s.ReadPercent == nil || *s.ReadPercent != 70 {
+		t.Errorf("%+v", s)
+	}
+	s = Status{Session: 3, TotalBytes: 1000}
+	s.addReports([]pipeline.Progress{
+		{Stage: StageCheckpoint, Session: 2, Readers: &pipeline.ReadFigures{Read: 700}},
+		{Stage: StageTablespace, Instance: "b", Session: 3, Read: 300},
+	})
+	if s.ReadBytes != 300 {
+		t.Errorf("%d bytes of session 3, 300 were read", s.ReadBytes)
+	}
+}

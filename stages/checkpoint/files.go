@@ -40,7 +40,7 @@ type FilesConfig struct {
 type Files struct {
 	cfg   FilesConfig
 	stage *Stage
-	sent  sentBytes
+	read  readers
 	ctx   context.Context // of Run: the tail outlives one session
 	tail  *walTail        // nil when nothing is to be stitched
 }
@@ -75,7 +75,8 @@ func (f *Files) Run(ctx context.Context) error {
 			f.tail.stop()
 		}
 	}()
-	go f.sent.watch(ctx, f.cfg.Client, f.cfg.Backup)
+	f.stage.more = f.read.add
+	go f.read.watch(ctx, f.cfg.Client, f.cfg.Backup)
 	return f.stage.run(ctx, func(ctx context.Context) error {
 		if err := f.sessions(ctx); err != nil {
 			return err

@@ -9,44 +9,53 @@ import (
 	"polarcast/stages/work"
 )
 
-// sentBytes follows the progress of all readers: what their messages take, compressed, is known only to them. It is for people, and may lag behind by
-// a report or two.
-type sentBytes struct {
-	mu   sync.Mutex
-	by   map[string]int64
-	base int64
+// readers follows the progress of all readers of a session: what their messages take, compressed, is known only to them, and what one has read that is gone is known
+// to nobody else. It is for people, and may lag behind by a report or two.
+type readers struct {
+	mu      sync.Mutex
+	session uint32
+	by      map[string]pipeline.ReadFigures
 }
 
 // watch follows the reports until ctx ends.
-func (b *sentBytes) watch(ctx context.Context, c *pipeline.Client, backup string) {
+func (r *readers) watch(ctx context.Context, c *pipeline.Client, backup string) {
 	_ = c.WatchProgress(ctx, backup, func(p pipeline.Progress) {
 		if p.Stage != "tablespace" {
 			return
 		}
-		b.mu.Lock()
-		if b.by == nil {
-			b.by = map[string]int64{}
+		r.mu.Lock()
+		if p.Session == r.session && r.by != nil {
+			r.by[p.Instance] = r.by[p.Instance].Max(p.Figures())
 		}
-		b.by[p.Instance] = max(b.by[p.Instance], p.Sent)
-		b.mu.Unlock()
+		r.mu.Unlock()
 	})
 }
 
-func (b *sentBytes) total() (n int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, v := range b.by {
-		n += v
+// total is what was told of the session.
+func (r *readers) total() (t pipeline.ReadFigures) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range r.by {
+		t = t.Plus(f)
 	}
-	return n - b.base
+	return t
 }
 
-// begin makes the sum start at 0.
-func (b *sentBytes) begin() {
-	n := b.total()
-	b.mu.Lock()
-	b.base += n
-	b.mu.Unlock()
+// begin starts to count a session.
+func (r *readers) begin(session uint32) {
+	r.mu.Lock()
+	r.session, r.by = session, map[string]pipeline.ReadFigures{}
+	r.mu.Unlock()
+}
+
+// add puts the figures into a report of the stage.
+func (r *readers) add(p *pipeline.Progress) {
+	if t := r.total(); t.Read > 0 {
+		p.Readers = &t
+	}
+	r.mu.Lock()
+	p.Session = r.session
+	r.mu.Unlock()
 }
 
 // damaged counts the pages of a session that readers have reported as damaged on the source.

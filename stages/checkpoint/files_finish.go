@@ -84,7 +84,7 @@ func (s *session) manifests(ctx context.Context, e *ending, done *messages.ReadD
 	}
 	defer m.close()
 	done.Files, done.Bytes, done.Chunks, done.UnchangedBytes = m.files, m.bytes, m.chunks, m.same
-	done.SentBytes = s.f.sent.total()
+	done.SentBytes = s.f.read.total().Sent
 	if done.ChecksumFailures, err = s.f.damaged(ctx, s.n); err != nil {
 		return err
 	}

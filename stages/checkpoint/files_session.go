@@ -114,7 +114,7 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	if s.event, err = s.begin(ctx, conn); err != nil {
 		return err
 	}
-	f.sent.begin()
+	f.read.begin(n)
 	if err := f.started(ctx, s.event); err != nil {
 		return err
 	}

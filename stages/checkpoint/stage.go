@@ -29,7 +29,8 @@ type Config struct {
 // Stage opens and closes the sessions of one backup.
 type Stage struct {
 	cfg     Config
-	waiting atomic.Value // string
+	waiting atomic.Value             // string
+	more    func(*pipeline.Progress) // adds to a report; nil adds nothing
 }
 
 // New returns a checkpoint stage.
@@ -93,7 +94,11 @@ func (s *Stage) waitFor(what string) { s.waiting.Store(what) }
 
 func (s *Stage) progress() pipeline.Progress {
 	w, _ := s.waiting.Load().(string)
-	return pipeline.Progress{Stage: stageName, Waiting: w}
+	p := pipeline.Progress{Stage: stageName, Waiting: w}
+	if s.more != nil {
+		s.more(&p)
+	}
+	return p
 }
 
 // prepare identifies the server and makes the slot.

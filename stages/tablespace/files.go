@@ -46,6 +46,8 @@ type Files struct {
 	mu    sync.Mutex
 	feeds map[*feed.Feed]struct{}
 	ended feed.Totals // of feeds that are closed
+
+	before feed.Totals // when the session began
 }
 
 // NewFiles returns a tablespace stage of the files source.
@@ -85,6 +87,8 @@ func (s *Files) Run(ctx context.Context) error {
 
 // session works on one session until it is over.
 func (s *Files) session(ctx context.Context, st pipeline.State, n uint32) error {
+	s.read.Store(0)
+	s.before = s.Totals()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -157,7 +161,6 @@ func (s *Files) work(ctx context.Context, st pipeline.State, n uint32) error {
 		return err
 	}
 	defer queue.Close()
-	s.read.Store(0)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	stop := s.progress(ctx, st)
@@ -184,10 +187,13 @@ func (s *Files) progress(ctx context.Context, st pipeline.State) func() {
 		total += max(t.SizeKB, 0) * 1024
 		spaces++
 	}
+	session, before := st.Session().Started.Session, s.before
 	fill := func() pipeline.Progress {
-		tot := s.Totals()
-		return pipeline.Progress{Read: s.read.Load() + tot.KeptBytes, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
-			TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte + tot.KeptBytes, Waiting: waitsFor(s.heldBack())}
+		tot, was := s.Totals(), before
+		kept := tot.KeptBytes - was.KeptBytes
+		return pipeline.Progress{Session: session, Read: s.read.Load() + kept, Sent: tot.SentBytes - was.SentBytes, Files: tot.Files - was.Files, Total: total,
+			Tablespaces: spaces, TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte - was.UnchangedByte + kept,
+			Waiting: waitsFor(s.heldBack())}
 	}
 	s.fill.Store(&fill)
 	return s.report.reading(ctx, fill)

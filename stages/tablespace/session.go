@@ -185,7 +185,7 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, started messages.Se
 	r := &reader{feed: fd, prior: prior, shared: st.Prepared.Polar != nil, check: check, part: part,
 		twoPhase: twoPhase{log: s.cfg.Logger, st: st, spill: s.cfg.SpillDir, nextXID: started.NextXID}}
 	defer func() { _ = r.twoPhase.Close() }()
-	stop := s.progress(ctx, r, bb)
+	stop := s.progress(ctx, n, r, bb)
 	defer stop()
 	err = r.all(bb)
 	if errors.Is(err, errLocalOnly) {
@@ -244,7 +244,7 @@ func (s *Stage) close(ctx context.Context, fd *feed.Feed, prior *feed.Prior, don
 }
 
 // progress reports how far a session is until the returned function is called.
-func (s *Stage) progress(ctx context.Context, r *reader, bb *postgres.BaseBackup) func() {
+func (s *Stage) progress(ctx context.Context, session uint32, r *reader, bb *postgres.BaseBackup) func() {
 	var total int64
 	for _, t := range bb.Tablespaces {
 		total += max(t.SizeKB, 0) * 1024
@@ -252,7 +252,7 @@ func (s *Stage) progress(ctx context.Context, r *reader, bb *postgres.BaseBackup
 	return s.report.reading(ctx, func() pipeline.Progress {
 		tot := r.feed.Totals()
 		read, spaces, file := r.position()
-		return pipeline.Progress{Read: read, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
+		return pipeline.Progress{Session: session, Read: read, Sent: tot.SentBytes, Files: tot.Files, Total: total, Tablespaces: spaces,
 			TablespacesTotal: len(bb.Tablespaces), File: file, Unchanged: tot.UnchangedByte, Waiting: waitsFor(r.feed.Waiting())}
 	})
 }
