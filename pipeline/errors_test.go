@@ -68,7 +68,7 @@ func TestDeniedSubjectsAreNamed(t *testing.T) {
 	s := foreignServer(t, func(o *server.Options) {
 		o.Users = []*server.User{
 			{Username: "all", Password: "x"},
-			{Username: "api", Password: "x", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"polarcast.chunks.>", "polarcast.events.>"}}}},
+			{Username: "api", Password: "x", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"polarcast.chunks.>", "polarcast.events.>", "polarcast.work.>"}}}},
 			{Username: "none", Password: "x", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"$JS.API.>"}}}},
 			{Username: "deaf", Password: "x", Permissions: &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"$JS.API.CONSUMER.MSG.NEXT.>"}}}},
 		}
@@ -90,6 +90,7 @@ func TestDeniedSubjectsAreNamed(t *testing.T) {
 	if !errors.Is(err, ErrDenied) {
 		t.Errorf("error %v is not ErrDenied", err)
 	}
+	wants(t, c.PublishWork(ctx, "b", []byte("item")), s.ClientURL(), "polarcast.work.b.item", "give it permission")
 	wants(t, c.Log("b").Append(ctx, "test", "me", limit(1)), s.ClientURL(), "polarcast.events.b", "give it permission")
 
 	k, err := connect(t, as("deaf")).Consumer(ctx, "b", "n1", ConsumerOptions{})

@@ -45,6 +45,8 @@ func (c *Client) PublishWork(ctx context.Context, backup string, items ...[]byte
 		return err
 	}
 	subject := workPrefix + backup + ".item"
+	ctx, release := c.guard(ctx, subject)
+	defer release()
 	acks, ids := make([]jetstream.PubAckFuture, len(items)), make([]jetstream.PublishOpt, len(items))
 	for i, it := range items {
 		ids[i] = jetstream.WithMsgID(nuid.Next())
