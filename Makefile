@@ -5,6 +5,8 @@ STATICCHECK ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 CC          ?= cc
 # Tests run real servers: more packages at a time than this make each other slow.
 TEST_P       ?= 2
+# Tests of one package at once. Most of them wait for servers and timers.
+TEST_PARALLEL ?= 4
 TEST_TIMEOUT ?= 25m
 FUZZTIME     ?= 10s
 SOAK_TIMEOUT ?= 12h
@@ -22,7 +24,7 @@ deps: ## install what the tests and the demonstration need (PostgreSQL; as root 
 	@scripts/install-deps.sh
 
 test: deps pfsd-double ## all tests, with the race detector, against real servers
-	$(GO) test -race -p $(TEST_P) -timeout $(TEST_TIMEOUT) ./...
+	$(GO) test -race -p $(TEST_P) -parallel $(TEST_PARALLEL) -timeout $(TEST_TIMEOUT) ./...
 
 lint: ## gofmt, go vet, staticcheck
 	@files=$$(gofmt -l .) && { test -z "$$files" || { echo "gofmt has to be run on:"; echo "$$files"; exit 1; }; }

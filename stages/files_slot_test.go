@@ -70,6 +70,7 @@ func TestFilesStitchOtherWAL(t *testing.T) {
 	t.Parallel()
 	testenv.SomeMajors(t, []int{14}, func(t *testing.T, major int) {
 		s := stitchRig(t, major, 60, false)
+		s.letsGo(postgres.LSN(s.wait("its state", func(pipeline.State) bool { return true }).Sessions[0].Started.Redo) + 2*segment)
 		st := s.wait("some WAL to be looked through", func(st pipeline.State) bool { return st.Session().Scanned != nil })
 		s.kill()
 		other := *st.Session().Scanned

@@ -68,6 +68,7 @@ func (n *node) value(sql string) string {
 
 // A standby and a primary, started by the command that made them: with recovery.conf (11) and with signal files. A soak does every major.
 func TestStart(t *testing.T) {
+	t.Parallel()
 	testenv.SomeMajors(t, []int{11, 17}, func(t *testing.T, major int) {
 		s := testenv.Start(t, major, testenv.Options{Conf: "synchronous_standby_names = ''\n"})
 		s.Exec("CREATE TABLE t AS SELECT 1 AS a")
@@ -98,6 +99,7 @@ func TestStart(t *testing.T) {
 
 // A node that does not start is told with its server's words, keeps its label, and is started by the same command when the cause is gone.
 func TestStartFails(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
 	n := newNode(t, s, "--node=standby")
 	p := n.run("--set", "shared_preload_libraries=no_such_library")

@@ -19,9 +19,13 @@ func pfsArgs(p *pfsdouble.Double, dir string, args ...string) []string {
 		"--polar_storage_cluster_name=disk", "--pfsd-lib="+p.Library), args...)
 }
 
-func newPFS(t *testing.T) *pfsdouble.Double {
-	d := pfsdouble.New(t, "nvme2n1")
-	testenv.Own(t, d.Root)
+func newPFS(p polar, disks ...string) *pfsdouble.Double {
+	if disks == nil {
+		disks = []string{"nvme2n1"}
+	}
+	d := pfsdouble.Make(p.T, disks...)
+	*p.env = append(*p.env, d.Env()...)
+	testenv.Own(p.T, d.Root)
 	return d
 }
 
@@ -34,7 +38,7 @@ func released(t *testing.T, d *pfsdouble.Double) {
 }
 
 func polarToPFS(p polar) {
-	disk := newPFS(p.T)
+	disk := newPFS(p)
 	dir := newDir(p)
 	told := p.must(pfsArgs(disk, dir, "--node=standby", "-C", "-S", "standby1", "--set", "port=5433", "-v", "--report", dir+".json")...)
 	defer p.s.Exec("SELECT pg_drop_replication_slot('standby1')")
@@ -68,7 +72,7 @@ func polarToPFS(p polar) {
 }
 
 func polarKilled(p polar) {
-	disk := newPFS(p.T)
+	disk := newPFS(p)
 	dir := newDir(p)
 	c := p.start(pfsArgs(disk, dir, "-v", "-r", "4M")...)
 	begun(c)
@@ -98,7 +102,7 @@ func polarKilled(p polar) {
 
 // polarHung: a call of libpfsd cannot be cancelled, but whoever interrupts the program does not wait for a pfsd that is away.
 func polarHung(p polar) {
-	disk := newPFS(p.T)
+	disk := newPFS(p)
 	dir := newDir(p)
 	c := p.start(pfsArgs(disk, dir, "-v", "-r", "4M")...)
 	begun(c)
@@ -124,8 +128,7 @@ func polarHung(p polar) {
 // polarFull: a disk that is too small is refused, and nothing of the target is left; one that runs full is told in words, and the same command goes on
 // when there is room.
 func polarFull(p polar) {
-	disk := pfsdouble.New(p.T, "null")
-	testenv.Own(p.T, disk.Root)
+	disk := newPFS(p, "null")
 	dir := newDir(p)
 	at := func(name string, args ...string) []string {
 		return append([]string{"--polardata=/" + name + "/d", "--polar_disk_name=" + name, "--polar_host_id=3", "--pfsd-lib=" + disk.Library, "-D", dir}, args...)
@@ -140,7 +143,7 @@ func polarFull(p polar) {
 			p.Errorf("the disk holds %v", entries)
 		}
 	}
-	disk = newPFS(p.T)
+	disk = newPFS(p)
 	disk.Faults("blocks=300")
 	c := p.start(at("nvme2n1")...)
 	if code := c.Wait(generous); code != 1 || !strings.Contains(c.Stderr(), "could not write to file") || !strings.Contains(c.Stderr(), "no space left on PFS disk") {
@@ -157,7 +160,7 @@ func polarFull(p polar) {
 // polarFromPFS reads the shared tree through a read-only mount of the server's disk while the server writes. The stand-in for the disk has the data
 // directory of the real server behind it.
 func polarFromPFS(p polar) {
-	disk := pfsdouble.New(p.T, "nvme1n1")
+	disk := newPFS(p, "nvme1n1")
 	testenv.Own(p.T, disk.Root)
 	if err := os.Symlink(p.s.Value("SHOW data_directory"), filepath.Join(disk.Dir("nvme1n1"), "shared_data")); err != nil {
 		p.Fatal(err)

@@ -31,7 +31,7 @@ func (p polar) refused(name string, want string, args ...string) {
 }
 
 func polarRefusals(p polar) {
-	disk := newPFS(p.T)
+	disk := newPFS(p)
 	p.refused("disk without a host id", "polar_host_id", "--polardata=/nvme2n1/d", "--polar_disk_name=nvme2n1")
 	p.refused("disk without a directory", "polardata", "--polar_disk_name=nvme2n1", "--polar_host_id=3")
 	p.refused("directory on another disk", "not below", "--polardata=/data/d", "--polar_disk_name=nvme2n1", "--polar_host_id=3")
@@ -108,6 +108,7 @@ func polarNotShared(p polar) {
 
 // A replica of PostgreSQL does not exist.
 func TestReplicaOfPostgres(t *testing.T) {
+	t.Parallel()
 	s := testenv.Start(t, 15, testenv.Options{})
 	dir := newDir(t)
 	fails(t, start(t, s, "-D", dir, "--node=replica", "--polar_host_id=2"), "use --node=standby")

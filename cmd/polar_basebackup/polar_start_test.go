@@ -32,9 +32,9 @@ esac
 
 // A node that is started has the disk for itself: it mounts it with the same host id, of which pfsd takes one.
 func polarStart(p polar) {
-	disk := newPFS(p.T)
+	disk := newPFS(p)
 	ctl, clients := fakeCtl(p, disk.RunDir)
-	p.Setenv("POLARCAST_PG_CTL", ctl)
+	*p.env = append(*p.env, "POLARCAST_PG_CTL="+ctl)
 	dir := newDir(p)
 	told := p.must(pfsArgs(disk, dir, "--node=primary", "--start", "-v")...)
 	if !strings.Contains(told, "starting the node") {
@@ -48,12 +48,12 @@ func polarStart(p polar) {
 
 // A start that fails takes both trees with it when its user wants that: the disk is mounted again for it.
 func polarStartFails(p polar) {
-	disk := newPFS(p.T)
+	disk := newPFS(p)
 	ctl, _ := fakeCtl(p, disk.RunDir)
 	if err := os.WriteFile(filepath.Join(filepath.Dir(ctl), "broken"), nil, 0o644); err != nil {
 		p.Fatal(err)
 	}
-	p.Setenv("POLARCAST_PG_CTL", ctl)
+	*p.env = append(*p.env, "POLARCAST_PG_CTL="+ctl)
 	dir := newDir(p)
 	c := p.start(pfsArgs(disk, dir, "--node=primary", "--start", "--no-resume")...)
 	if code := c.Wait(generous); code != 1 || !strings.Contains(c.Stderr(), "did not start") {

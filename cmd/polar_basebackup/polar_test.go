@@ -16,14 +16,15 @@ import (
 // polar is a PolarDB on the wire and what it is made of.
 type polar struct {
 	*testing.T
-	s *testenv.Server
-	d *polardouble.Double
+	s   *testenv.Server
+	d   *polardouble.Double
+	env *[]string // added to the environment of the program
 }
 
 func (p polar) start(args ...string) *testenv.Process {
 	p.Helper()
 	args = append([]string{"-d", p.d.ConnString(), "-c", "fast"}, args...)
-	return testenv.StartProcess(p, testenv.ProcessOptions{}, testenv.Binary(p, "polar_basebackup"), args...)
+	return testenv.StartProcess(p, testenv.ProcessOptions{Env: *p.env}, testenv.Binary(p, "polar_basebackup"), args...)
 }
 
 // must runs to a good end and returns what was written to standard error.
@@ -62,8 +63,10 @@ func (p polar) verify(local, shared string) {
 
 // TestPolar runs all checks of one major before one real server.
 func TestPolar(t *testing.T) {
+	t.Parallel()
 	for _, major := range []int{11, 15} {
 		t.Run(fmt.Sprint(major), func(t *testing.T) {
+			t.Parallel()
 			s := testenv.Start(t, major, testenv.Options{Checksums: true})
 			filler(s, 6)
 			s.Exec("CREATE ROLE backer LOGIN REPLICATION")
@@ -99,7 +102,7 @@ func TestPolar(t *testing.T) {
 				if c.only != 0 && c.only != major && !(testenv.Soak() && c.name != "a member is missing") { // 11 has no manifest that would tell
 					continue
 				}
-				t.Run(c.name, func(t *testing.T) { c.run(polar{t, s, polardouble.Start(t, s, c.opts)}) })
+				t.Run(c.name, func(t *testing.T) { c.run(polar{T: t, s: s, d: polardouble.Start(t, s, c.opts), env: new([]string)}) })
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -101,6 +102,22 @@ type Double struct {
 // and the processes that it starts.
 func New(tb testing.TB, disks ...string) *Double {
 	tb.Helper()
+	d := Make(tb, disks...)
+	for _, v := range d.Env() {
+		name, value, _ := strings.Cut(v, "=")
+		tb.Setenv(name, value)
+	}
+	return d
+}
+
+// Env is what processes must have in their environment that are to use the double.
+func (d *Double) Env() []string {
+	return []string{"PFSD_DOUBLE_ROOT=" + d.Root, "PFSD_RUN_DIR=" + d.RunDir, "PFSD_DOUBLE_CONTROL=" + d.control()}
+}
+
+// Make is New for tests that run beside others: it leaves the environment alone.
+func Make(tb testing.TB, disks ...string) *Double {
+	tb.Helper()
 	root := tb.TempDir()
 	d := &Double{Library: Library(tb), Root: root, RunDir: filepath.Join(root, ".run"), tb: tb}
 	for _, disk := range disks {
@@ -108,9 +125,6 @@ func New(tb testing.TB, disks ...string) *Double {
 			tb.Fatal(err)
 		}
 	}
-	tb.Setenv("PFSD_DOUBLE_ROOT", root)
-	tb.Setenv("PFSD_RUN_DIR", d.RunDir)
-	tb.Setenv("PFSD_DOUBLE_CONTROL", d.control())
 	return d
 }
 
