@@ -79,14 +79,15 @@ func Describe(ev messages.Event) (slog.Level, string) {
 			return fmt.Sprintf("WAL was streamed up to %s", postgres.LSN(v.EndLSN))
 		})
 	case messages.EventWALScanned:
-		if strings.Contains(string(ev.Data), `"reason"`) {
-			return slog.LevelWarn, with(ev, func(v messages.WALScanned) string {
+		l = slog.LevelDebug
+		text := with(ev, func(v messages.WALScanned) string {
+			if v.Reason != "" {
+				l = slog.LevelWarn
 				return "a lost session will not be gone on with, but compared: " + v.Reason
-			})
-		}
-		return slog.LevelDebug, with(ev, func(v messages.WALScanned) string {
+			}
 			return fmt.Sprintf("WAL was looked through up to %s", postgres.LSN(v.End))
 		})
+		return l, text
 	case messages.EventSourceStopped:
 		return slog.LevelWarn, with(ev, func(v messages.SourceStopped) string {
 			return fmt.Sprintf("the process of the source on host %s (%s) has ended: %s; the same command there continues the backup", v.Host,

@@ -50,12 +50,10 @@ func (r *readers) begin(session uint32) {
 
 // add puts the figures into a report of the stage.
 func (r *readers) add(p *pipeline.Progress) {
-	if t := r.total(); t.Read > 0 {
-		p.Readers = &t
-	}
+	t := r.total()
 	r.mu.Lock()
-	p.Session = r.session
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	p.Session, p.Readers = r.session, &t
 }
 
 // damaged counts the pages of a session that readers have reported as damaged on the source.

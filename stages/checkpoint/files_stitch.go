@@ -102,6 +102,9 @@ func (s *session) mayStitch(ctx context.Context, base *pipeline.SessionState) er
 // lookOn goes on to look through the WAL since the first session began, up to now, before a new session begins. It reads the last record anew, also when it was
 // this process that read it: files were delivered since, from a server that must be the same.
 func (s *session) lookOn(ctx context.Context, base *pipeline.SessionState) error {
+	if base.Scanned != nil && base.Scanned.Reason != "" {
+		return errStitch{base.Scanned.Reason} // for good: the slot has let go of WAL
+	}
 	from := scannedWindow(base)
 	if t := s.f.tail; t != nil && t.base.Session == base.Started.Session {
 		seen, err := t.halt(ctx)
@@ -112,8 +115,6 @@ func (s *session) lookOn(ctx context.Context, base *pipeline.SessionState) error
 			return errStitch{seen.Findings[0].String()}
 		}
 		from = seen
-	} else if base.Scanned != nil && base.Scanned.Reason != "" {
-		return errStitch{base.Scanned.Reason}
 	}
 	now, err := flushed(ctx, s.conn)
 	if err != nil {

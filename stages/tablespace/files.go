@@ -189,10 +189,10 @@ func (s *Files) progress(ctx context.Context, st pipeline.State) func() {
 	}
 	session, before := st.Session().Started.Session, s.before
 	fill := func() pipeline.Progress {
-		tot, was := s.Totals(), before
-		kept := tot.KeptBytes - was.KeptBytes
-		return pipeline.Progress{Session: session, Read: s.read.Load() + kept, Sent: tot.SentBytes - was.SentBytes, Files: tot.Files - was.Files, Total: total,
-			Tablespaces: spaces, TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte - was.UnchangedByte + kept,
+		tot := s.Totals()
+		kept := tot.KeptBytes - before.KeptBytes
+		return pipeline.Progress{Session: session, Read: s.read.Load() + kept, Sent: tot.SentBytes - before.SentBytes, Files: tot.Files - before.Files, Total: total,
+			Tablespaces: spaces, TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte - before.UnchangedByte + kept,
 			Waiting: waitsFor(s.heldBack())}
 	}
 	s.fill.Store(&fill)
