@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"golang.org/x/time/rate"
 
+	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pfs"
 	"polarcast/pipeline"
@@ -111,7 +112,7 @@ func (r *backup) filesStages(ctx context.Context, parts map[string]interface{ Ru
 	}
 	jobs, retries := o.Jobs, filesRetries
 	if jobs == 0 {
-		jobs = min(runtime.GOMAXPROCS(0), 4)
+		jobs = defaultJobs(st.Requested.Read, runtime.GOMAXPROCS(0))
 	}
 	tar := r.o.Tar != nil
 	if tar {
@@ -123,7 +124,7 @@ func (r *backup) filesStages(ctx context.Context, parts map[string]interface{ Ru
 			return err
 		}
 		r.sourceDir, err = checkpoint.LocalDir(ctx, conn, &r.prepared)
-		conn.Close(context.WithoutCancel(ctx))
+		postgres.CloseSQL(conn)
 		if err != nil {
 			return err
 		}
@@ -139,6 +140,15 @@ func (r *backup) filesStages(ctx context.Context, parts map[string]interface{ Ru
 	parts["tablespace"] = tablespace.NewFiles(tablespace.FilesConfig{Env: r.env, Open: open, Jobs: jobs, Strict: tar, SpillDir: spill,
 		Throttle: throttle(st.Requested.Options), OnDamaged: r.damage.found})
 	return nil
+}
+
+// defaultJobs is how many workers read when nobody says. By path one keeps up with a writer, which has the same processors and the same disk: two on two
+// processors take a fifth longer than one.
+func defaultJobs(read string, processors int) int {
+	if read == source.ReadPath {
+		processors = max(processors/2, 1)
+	}
+	return min(processors, 4)
 }
 
 // throttle keeps --max-rate, which the server keeps for the stream source.

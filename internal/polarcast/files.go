@@ -3,6 +3,7 @@ package polarcast
 import (
 	"context"
 
+	"polarcast/internal/postgres"
 	"polarcast/pipeline"
 	"polarcast/stages/checkpoint"
 	"polarcast/stages/source"
@@ -22,7 +23,7 @@ func (s *Sender) openFiles(connections int) func(context.Context, pipeline.State
 				return nil, err
 			}
 			o.Dir, err = checkpoint.LocalDir(ctx, conn, st.Prepared)
-			conn.Close(context.WithoutCancel(ctx))
+			postgres.CloseSQL(conn)
 			if err != nil {
 				return nil, err
 			}

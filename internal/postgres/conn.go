@@ -51,11 +51,14 @@ func (c *Conn) TLS() bool {
 	return ok
 }
 
-// Close says goodbye and closes the connection. Temporary slots of it are gone with it.
+// Close says goodbye, waits for the server to end the connection (2 s at most), and closes it. The server process of it is gone then, its temporary slots
+// and its place among max_wal_senders with it: the next connection may be the only one that there is room for.
 func (c *Conn) Close() error {
 	if c.broken == nil && c.busy == "" {
 		c.net.SetDeadline(time.Now().Add(closeTimeout))
-		c.write([]byte{'X', 0, 0, 0, 4}) // Terminate; the server also accepts a plain end of the connection
+		if c.write([]byte{'X', 0, 0, 0, 4}) == nil { // Terminate; the server also accepts a plain end of the connection
+			_, _ = io.Copy(io.Discard, c.raw())
+		}
 	}
 	if c.broken == nil {
 		c.broken = net.ErrClosed
@@ -64,11 +67,14 @@ func (c *Conn) Close() error {
 }
 
 // abort cuts the connection without waiting for anything, not even for a TLS goodbye.
-func (c *Conn) abort() error {
+func (c *Conn) abort() error { return c.raw().Close() }
+
+// raw is the connection below TLS.
+func (c *Conn) raw() net.Conn {
 	if t, ok := c.net.(*tls.Conn); ok {
-		return t.NetConn().Close()
+		return t.NetConn()
 	}
-	return c.net.Close()
+	return c.net
 }
 
 // fail marks the connection as broken by err, unless err is the server's own (recoverable) answer.

@@ -29,6 +29,17 @@ func ConnectSQL(ctx context.Context, cfg *Config) (*pgconn.PgConn, error) {
 	return pgconn.Construct(hijacked)
 }
 
+// CloseSQL closes a connection that ConnectSQL made. It waits like Close of Conn, unless the connection is in use: a role with a CONNECTION LIMIT, or a server
+// that is nearly full, may have no room for the next one before.
+func CloseSQL(conn *pgconn.PgConn) {
+	h, err := conn.Hijack()
+	if err != nil {
+		_ = conn.Close(context.Background())
+		return
+	}
+	_ = (&Conn{net: h.Conn}).Close()
+}
+
 func connect(ctx context.Context, cfg *Config) (*Conn, *pgconn.HijackedConn, error) {
 	if cfg.opts.ForcePassword && !cfg.opts.NoPassword {
 		if err := cfg.ask(); err != nil {

@@ -19,6 +19,7 @@ func TestServer(t *testing.T) {
 	t.Run("TLS", func(t *testing.T) { defer s.in(t)(); testTLS(t, s) })
 	t.Run("LoginErrors", func(t *testing.T) { defer s.in(t)(); testLoginErrors(t, s) })
 	t.Run("Session", func(t *testing.T) { defer s.in(t)(); testSession(t, s) })
+	t.Run("Closed", func(t *testing.T) { defer s.in(t)(); testClosed(t, s) })
 	t.Run("Commands", func(t *testing.T) { defer s.in(t)(); testCommands(t, s) })
 	t.Run("BaseBackup", func(t *testing.T) { defer s.in(t)(); testBaseBackup(t, s) })
 	t.Run("PrimaryConnInfo", func(t *testing.T) { defer s.in(t)(); testPrimaryConnInfo(t, s) })
@@ -259,6 +260,36 @@ func testSession(t *testing.T, s *pgServer) {
 	}
 	if _, err := ConnectSQL(context.Background(), s.config(ConnOptions{Host: s.dir, User: "postgres", Replication: true})); err == nil {
 		t.Error("SQL over a replication connection")
+	}
+}
+
+// testClosed has room for one more WAL sender: who closes a connection can make the next at once.
+func testClosed(t *testing.T, s *pgServer) {
+	t.Setenv("PGPASSWORD", password)
+	for range 9 {
+		s.connect(replicationOptions(s))
+	}
+	for _, o := range []ConnOptions{replicationOptions(s), {Host: "localhost", User: "secret", Replication: true}} {
+		for i := range 100 {
+			c, err := Connect(context.Background(), s.config(o))
+			if err != nil {
+				t.Fatalf("connection %d as %s: %v", i, o.User, err)
+			}
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := range 3 {
+		c, err := ConnectSQL(context.Background(), s.config(ConnOptions{Host: s.dir, User: "one"}))
+		if err != nil {
+			t.Fatalf("connection %d for SQL: %v", i, err)
+		}
+		// What the server has to do before it is done with a connection.
+		if _, err := c.Exec(context.Background(), "DO 'BEGIN FOR i IN 1 .. 200 LOOP EXECUTE $q$CREATE TEMPORARY TABLE t$q$ || i || $q$ (i int PRIMARY KEY)$q$; END LOOP; END'").ReadAll(); err != nil {
+			t.Fatal(err)
+		}
+		CloseSQL(c)
 	}
 }
 

@@ -30,6 +30,10 @@ func IsConnectionLost(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &ne)
 }
 
+// IsCrowded tells the error of a server that has no room for a further connection, or for a further WAL sender (53300, too_many_connections). Where a
+// network was cut, it has room again when it notices, after wal_sender_timeout or the time of its TCP keepalives.
+func IsCrowded(err error) bool { return SQLState(err) == "53300" }
+
 // IsWALRemoved tells the error that START_REPLICATION gives for WAL that the server has recycled (walsender.c, "requested WAL segment … has
 // already been removed", ERRCODE_UNDEFINED_FILE).
 func IsWALRemoved(err error) bool { return SQLState(err) == "58P01" }

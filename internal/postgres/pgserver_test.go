@@ -72,6 +72,7 @@ func newPGServer(t *testing.T) *pgServer {
 	s.certificates()
 	s.file("data/pg_hba.conf", `local all postgres trust
 local replication postgres trust
+local all one trust
 local all secret scram-sha-256
 local replication secret scram-sha-256
 hostssl all,replication secret 127.0.0.1/32 scram-sha-256
@@ -103,6 +104,7 @@ statement_timeout = 777
 	s.sql(`CREATE ROLE secret LOGIN REPLICATION PASSWORD 's:e\cret'`)
 	s.sql(`CREATE ROLE plain LOGIN REPLICATION PASSWORD 's:e\cret'`)
 	s.sql(`CREATE ROLE cert LOGIN SUPERUSER`)
+	s.sql(`CREATE ROLE one LOGIN CONNECTION LIMIT 1`)
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/stages/source"
 )
@@ -36,7 +37,7 @@ func ChooseFiles(ctx context.Context, p *messages.Prepared, w Wish) (Choice, err
 	if err != nil {
 		return Choice{}, fmt.Errorf("no ordinary connection for backup mode: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer postgres.CloseSQL(conn)
 	if err := MayHoldBackupMode(ctx, conn, p.ServerVersion); err != nil {
 		return Choice{}, err
 	}

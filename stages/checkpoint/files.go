@@ -158,7 +158,7 @@ func (e errSession) Unwrap() error { return e.err }
 func passing(err error) bool {
 	var s errSession
 	var no errStitch
-	return errors.As(err, &s) || errors.As(err, &no) || postgres.IsConnectionLost(err) || errors.Is(err, source.ErrOtherServer)
+	return errors.As(err, &s) || errors.As(err, &no) || postgres.IsConnectionLost(err) || postgres.IsCrowded(err) || errors.Is(err, source.ErrOtherServer)
 }
 
 // lost notes that a session ended before it was closed.

@@ -25,7 +25,7 @@ func (o Options) rules(ctx context.Context, p *messages.Prepared) (Rules, error)
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer postgres.CloseSQL(conn)
 	res := conn.ExecParams(ctx, placesQuery, nil, nil, nil, nil).Read()
 	if res.Err != nil {
 		return nil, fmt.Errorf("could not ask for the server's log_directory and stats_temp_directory: %w", res.Err)

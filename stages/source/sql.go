@@ -3,7 +3,6 @@ package source
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -11,14 +10,15 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 
+	"polarcast/internal/postgres"
 	"polarcast/messages"
 )
 
 // SQLConfig says how files are read over connections to the server.
 type SQLConfig struct {
-	// Connect opens an ordinary connection (not for replication). It is called once for each of Connections.
+	// Connect opens an ordinary connection (not for replication). It is called when one is needed, also in place of one that was lost.
 	Connect func(ctx context.Context) (*pgconn.PgConn, error)
-	// Connections is how many are used at once; 0 means 1.
+	// Connections is how many are used at once; 0 means 1. A server that has no room for so many is read over those that it takes.
 	Connections int
 	// Shared is PolarDB's shared data directory as the server's own file functions name it: an absolute path without scheme. "" when there
 	// is none. The role needs pg_read_server_files for it.
@@ -29,7 +29,8 @@ type SQLConfig struct {
 // sqlReader reads files with the server's own functions, as pg_rewind does (src/bin/pg_rewind/libpq_source.c).
 type sqlReader struct {
 	cfg  SQLConfig
-	pool chan *pgconn.PgConn // a nil element is a connection that was not opened yet, or was lost
+	idle chan *pgconn.PgConn // connections that nobody uses
+	room chan struct{}       // one element for each connection that was not opened yet, or was lost
 
 	mu     sync.Mutex
 	server string // StartedAt of the server that is read, "" while it is not known
@@ -43,9 +44,9 @@ var (
 // NewSQL returns a reader over connections. The first is opened at once, to find out whether the role may read files.
 func NewSQL(ctx context.Context, cfg SQLConfig) (Reader, error) {
 	cfg.Connections = max(cfg.Connections, 1)
-	r := &sqlReader{cfg: cfg, pool: make(chan *pgconn.PgConn, cfg.Connections)}
+	r := &sqlReader{cfg: cfg, idle: make(chan *pgconn.PgConn, cfg.Connections), room: make(chan struct{}, cfg.Connections)}
 	for range cfg.Connections {
-		r.pool <- nil
+		r.room <- struct{}{}
 	}
 	err := r.with(ctx, func(c *pgconn.PgConn) error { return MayRead(ctx, c) })
 	if err != nil {
@@ -163,7 +164,7 @@ func (r *sqlReader) list(ctx context.Context, tree messages.Tree, dirs []string)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("could not list the server's files: %w", err)
+		return nil, fmt.Errorf("could not list the server's files: %w%s", err, remedy(err))
 	}
 	return out, nil
 }
@@ -232,19 +233,28 @@ func (r *sqlReader) readBatch(ctx context.Context, ranges []Range, fn func(i int
 	}
 	if err != nil {
 		if len(ranges) > 1 { // the server's error names the one
-			return fmt.Errorf("could not read %d files of the server: %w", len(ranges), err)
+			return fmt.Errorf("could not read %d files of the server: %w%s", len(ranges), err, remedy(err))
 		}
-		return fmt.Errorf("could not read file \"%s\" of the server: %w", ranges[0].Path, err)
+		return fmt.Errorf("could not read file \"%s\" of the server: %w%s", ranges[0].Path, err, remedy(err))
 	}
 	return nil
 }
 
+// remedy says what to do about an error of the server's, which names the file.
+func remedy(err error) string {
+	if postgres.SQLState(err) != "42501" { // insufficient_privilege: of the server's own user too, see errcode_for_file_access
+		return ""
+	}
+	return ": make it readable for the user that the server runs as, or move it out of the data directory (a link that leads out of it is followed by SQL; --source=stream passes over it)"
+}
+
 func (r *sqlReader) Close() error {
-	var errs []error
 	for range r.cfg.Connections {
-		if c := <-r.pool; c != nil {
-			errs = append(errs, c.Close(context.Background()))
+		select {
+		case c := <-r.idle:
+			postgres.CloseSQL(c)
+		case <-r.room:
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -16,36 +17,85 @@ const Setup = `SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg
 	WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', 'idle_session_timeout', 'transaction_timeout');
 SELECT pg_catalog.set_config('search_path', '', false), pg_catalog.set_config('client_encoding', 'SQL_ASCII', false)`
 
-// with runs fn with one of the connections, opening it when it is not there. When the connection is lost on the way, as one may be that was idle while others
-// worked, fn is run once more with a fresh one; it has to go on where it was. Backup mode is held by another connection, so nothing else is lost.
+// with runs fn with one of the connections. When the connection is lost on the way, as one may be that was idle while others worked, fn is run once more with
+// a fresh one; it has to go on where it was. Backup mode is held by another connection, so nothing else is lost.
 func (r *sqlReader) with(ctx context.Context, fn func(*pgconn.PgConn) error) error {
-	var c *pgconn.PgConn
+	c, err := r.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { r.give(c) }()
+	err = fn(c)
+	if ctx.Err() != nil || !postgres.IsConnectionLost(err) {
+		return err
+	}
+	c.Close(context.WithoutCancel(ctx))
+	if c, err = r.open(ctx); err != nil { // not one that is idle, which may be lost too
+		return err
+	}
+	return fn(c)
+}
+
+// take returns a connection that nobody else uses, opening one when there is room for it.
+func (r *sqlReader) take(ctx context.Context) (*pgconn.PgConn, error) {
 	select {
-	case c = <-r.pool:
+	case c := <-r.idle:
+		return c, nil
+	default:
+	}
+	select {
+	case c := <-r.idle:
+		return c, nil
+	case <-r.room:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	defer func() {
-		if c != nil && c.IsClosed() {
-			c = nil
+	return r.open(ctx)
+}
+
+// open makes a connection for one that has room for it, which is given up when there is an error.
+func (r *sqlReader) open(ctx context.Context) (*pgconn.PgConn, error) {
+	for start := time.Now(); ; {
+		c, err := r.connect(ctx)
+		if err == nil {
+			return c, nil
 		}
-		r.pool <- c
-	}()
-	for again := false; ; again = true {
-		if c == nil {
-			fresh, err := r.connect(ctx)
-			if err != nil {
-				return err
-			}
-			c = fresh
+		if !r.waits(err) || time.Since(start) > crowded {
+			r.room <- struct{}{}
+			return nil, err
 		}
-		err := fn(c)
-		if again || ctx.Err() != nil || !postgres.IsConnectionLost(err) {
-			return err
+		select {
+		case c := <-r.idle:
+			r.room <- struct{}{}
+			return c, nil
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			r.room <- struct{}{}
+			return nil, context.Cause(ctx)
 		}
-		c.Close(context.WithoutCancel(ctx))
-		c = nil
 	}
+}
+
+// give is the end of take.
+func (r *sqlReader) give(c *pgconn.PgConn) {
+	switch {
+	case c == nil:
+	case c.IsClosed():
+		r.room <- struct{}{}
+	default:
+		r.idle <- c
+	}
+}
+
+// crowded is how long one that reads waits for a server that has no room for a further connection, and for a connection that others are done with.
+const crowded = 5 * time.Minute
+
+// waits reports whether a connection that could not be opened may be had later: a backup that is under way does not end because applications have taken all
+// connections, and goes on over those that it has. One that begins is told at once.
+func (r *sqlReader) waits(err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.server != "" && postgres.IsCrowded(err)
 }
 
 func (r *sqlReader) connect(ctx context.Context) (*pgconn.PgConn, error) {
@@ -58,7 +108,7 @@ func (r *sqlReader) connect(ctx context.Context) (*pgconn.PgConn, error) {
 		err = r.sameServer(ctx, c)
 	}
 	if err != nil {
-		c.Close(context.WithoutCancel(ctx))
+		postgres.CloseSQL(c)
 		return nil, err
 	}
 	return c, nil

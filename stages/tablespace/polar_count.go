@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pfs"
 	"polarcast/pipeline"
@@ -53,7 +54,7 @@ func (s *Stage) queryCount(ctx context.Context, dir string) (files, blocks int64
 	if err != nil {
 		return 0, 0, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer postgres.CloseSQL(conn)
 	return countFiles(ctx, conn, dir)
 }
 

@@ -38,7 +38,7 @@ func (s *Stage) readSkeleton(ctx context.Context) ([]confFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoSkeleton, err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer postgres.CloseSQL(conn)
 	files, err := queryFiles(ctx, conn, skeletonFiles)
 	if err != nil {
 		return nil, err

@@ -101,7 +101,8 @@ func (s *Stage) Run(ctx context.Context) error {
 		if time.Since(began) > retriedAfresh {
 			attempt = 0 // it had been going well
 		}
-		if attempt++; ctx.Err() != nil || attempt > s.cfg.Retries || !postgres.IsConnectionLost(err) {
+		passing := postgres.IsConnectionLost(err) || attempt > 0 && postgres.IsCrowded(err) // by what is left of the lost one
+		if attempt++; ctx.Err() != nil || attempt > s.cfg.Retries || !passing {
 			return err
 		}
 		s.cfg.Logger.Warn("session lost, starting another", "session", n, "error", err)

@@ -57,7 +57,7 @@ func (s *Stage) askXID(ctx context.Context, start postgres.LSN) (uint64, error) 
 	if err != nil {
 		return 0, err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer postgres.CloseSQL(conn)
 	res := conn.ExecParams(ctx, "SELECT redo_lsn, next_xid FROM pg_catalog.pg_control_checkpoint()", nil, nil, nil, nil).Read()
 	if res.Err != nil {
 		return 0, res.Err

@@ -109,7 +109,7 @@ func (s *Stage) Run(ctx context.Context) error {
 			failed = 0
 			continue
 		}
-		inUse, first := slot.passes(err, st.Requested.OwnSlot)
+		inUse, first := slot.passes(err, st.Requested.OwnSlot, s.w != nil)
 		if inUse {
 			err, failed = errLost{err}, 0
 		}
@@ -125,7 +125,7 @@ func (s *Stage) Run(ctx context.Context) error {
 		}
 		switch {
 		case first:
-			s.cfg.Logger.Warn("waiting for the server to notice that another process has left the replication slot", "error", lost.err)
+			s.cfg.Logger.Warn("waiting for the server to notice that an earlier connection is gone", "error", lost.err)
 		case !inUse:
 			if s.cfg.EndWhenTerminated && postgres.SQLState(lost.err) == "57P01" {
 				end := s.endSoon(ctx)
