@@ -64,7 +64,7 @@ func (c *Client) AddTarget(ctx context.Context, id, target string) error {
 func (c *Client) ensureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) error {
 	cfg.AckPolicy, cfg.AckWait, cfg.MaxAckPending, cfg.MaxDeliver = jetstream.AckExplicitPolicy, ackWait, maxAckPending, -1
 	cfg.DeliverPolicy = jetstream.DeliverAllPolicy
-	err := c.try(ctx, func(ctx context.Context) error {
+	err := c.tryMaking(ctx, setup, func(ctx context.Context) error {
 		_, err := c.js.Consumer(ctx, stream, cfg.Durable)
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			_, err = c.js.CreateConsumer(ctx, stream, cfg)

@@ -190,17 +190,22 @@ func (c *Client) check(ctx context.Context) error {
 		return fmt.Errorf("NATS at %s takes messages of at most %d bytes, but chunks need %d: raise max_payload in the server's configuration (its default is 1048576)",
 			c.where, p, minPayload)
 	}
-	rctx, cancel := c.request(ctx)
-	defer cancel()
-	_, err := c.js.AccountInfo(rctx)
-	err = cause(rctx, err)
+	// Asked again while a cluster has no leader. A server without JetStream says so at once, and nothing comes of asking it again.
+	var without error
+	err := c.try(ctx, func(ctx context.Context) error {
+		_, err := c.js.AccountInfo(ctx)
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) || errors.Is(err, nats.ErrNoResponders) {
+			without, err = err, nil
+		}
+		return err
+	})
 	switch {
+	case without != nil:
+		return fmt.Errorf("NATS at %s has no JetStream for this account: start it with jetstream enabled (nats-server -js), or use another account: %w", c.where, without)
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrDenied), ctx.Err() != nil:
 		return err
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("NATS at %s has no JetStream for this account: start it with jetstream enabled (nats-server -js), or use another account: %w", c.where, err)
 	}
 	return fmt.Errorf("JetStream of NATS at %s does not answer: check that the server is well and its cluster has a leader: %w", c.where, err)
 }

@@ -76,6 +76,19 @@ func (c *Client) request(ctx context.Context) (context.Context, context.CancelFu
 	return ctx, func() { cancel(); release() }
 }
 
+// makeWait is how long the making of a stream or consumer may take until it is asked for again: where several processes make the same one at the same time, a
+// cluster (nats-server 2.15) leaves some of them without an answer.
+const makeWait = 3 * time.Second
+
+// tryMaking is tryFor of a request that makes a stream or consumer, or finds it made.
+func (c *Client) tryMaking(ctx context.Context, patience time.Duration, fn func(ctx context.Context) error) error {
+	return c.tryFor(ctx, patience, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, makeWait)
+		defer cancel()
+		return fn(ctx)
+	})
+}
+
 // setup is how long what is not under way yet waits for JetStream: for a cluster whose server is restarting right now, and no longer than a person would.
 const setup = 3 * apiWait
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,6 +14,7 @@ import (
 
 // JetStream's error codes (nats-server, server/errors.json) that decide what happens next.
 const (
+	codeNoPeers       jetstream.ErrorCode = 10005 // too few servers of the cluster can take a replica; the text says why
 	codeInsufficient  jetstream.ErrorCode = 10023 // no server has the resources
 	codeStorageFull   jetstream.ErrorCode = 10047 // the server's store has reached its limit
 	codeAccountFull   jetstream.ErrorCode = 10002 // the account's share of the store has reached its limit
@@ -60,8 +62,14 @@ func isConflict(err error) bool {
 
 // isPassing recognises errors that go away by themselves: a connection that is being made again, a change of leaders, a server that restarts.
 func isPassing(err error) bool {
+	if errors.Is(err, errUnsettled) {
+		return true
+	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
+		if api.ErrorCode == codeNoPeers {
+			return strings.Contains(api.Description, "peer offline") // a server that is being started
+		}
 		return api.ErrorCode != codeNoCluster && (api.Code == 503 || api.Code == 500 || api.ErrorCode == codeStreamOffline)
 	}
 	var broken net.Error // a write that met the end of the connection before the library did
@@ -89,7 +97,7 @@ func (c *Client) streamError(name string, err error) error {
 	case isGone(err):
 		return fmt.Errorf("NATS at %s has no stream %s: %w: the backup is complete or was removed, or this is another server or account (%w)", c.where, name,
 			ErrNoStream, err)
-	case code == codeStorageFull || code == codeInsufficient || code == codeAccountFull:
+	case code == codeStorageFull || code == codeInsufficient || code == codeAccountFull || code == codeNoPeers:
 		return fmt.Errorf("JetStream at %s has no room for stream %s: raise the storage limit of the server or the account, or check that the cluster has as many servers as --replicas asks for: %w",
 			c.where, name, err)
 	case code == codeNoCluster:

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"polarcast/messages"
 )
@@ -180,4 +181,20 @@ func TestNamesAndTargetsAreChecked(t *testing.T) {
 		err := c.CreateBackup(testContext(t), o.id, messages.Requested{}, StreamOptions{Targets: o.targets})
 		wants(t, err, o.want)
 	}
+}
+
+// A leader that was just chosen takes servers for gone that it has not heard of yet (nats-server 2.15.2 said so in a cluster that was being started again). Too few
+// servers for the replicas stay too few.
+func TestServersOfAClusterThatAreNotThereYet(t *testing.T) {
+	noPeers := func(why string) error {
+		return &jetstream.APIError{Code: 400, ErrorCode: 10005, Description: "no suitable peers for placement" + why}
+	}
+	if err := noPeers(", peer offline"); !isPassing(err) {
+		t.Errorf("%v: is not waited for", err)
+	}
+	if err := noPeers(""); isPassing(err) {
+		t.Errorf("%v: is waited for", err)
+	}
+	c := &Client{where: "nats://here"}
+	wants(t, c.streamError("S", noPeers(", peer offline")), "nats://here", "S", "as many servers as --replicas", "peer offline")
 }

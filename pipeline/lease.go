@@ -45,15 +45,21 @@ type Lease struct {
 	once  sync.Once
 }
 
+// errUnsettled says that the servers of a cluster do not know the same yet.
+var errUnsettled = errors.New("the servers of the cluster do not agree yet whether it exists")
+
 // leases opens the bucket of the leases, and makes it when it is not there. It waits for as long as a cluster needs to choose new leaders.
 func (c *Client) leases(ctx context.Context) (kv jetstream.KeyValue, err error) {
-	err = c.tryFor(ctx, outage, func(ctx context.Context) (err error) {
+	err = c.tryMaking(ctx, outage, func(ctx context.Context) (err error) {
 		kv, err = c.js.KeyValue(ctx, leaseBucket)
 		if errors.Is(err, jetstream.ErrBucketNotFound) {
 			kv, err = c.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: leaseBucket, History: 1, Replicas: c.replicas,
 				Storage: jetstream.FileStorage, Description: "polarcast: which process leads a stage"})
 			if errors.Is(err, jetstream.ErrBucketExists) {
-				kv, err = c.js.KeyValue(ctx, leaseBucket)
+				// A server of a cluster may not know yet what another process has made through another one.
+				if kv, err = c.js.KeyValue(ctx, leaseBucket); errors.Is(err, jetstream.ErrBucketNotFound) {
+					err = errUnsettled
+				}
 			}
 		}
 		return err

@@ -55,15 +55,8 @@ func (c *Client) streamConfigs(id string, so StreamOptions) []jetstream.StreamCo
 
 // ensure makes a stream. Of one that is there only the byte limit is changed: how it is kept and replicated is for its first creator to say.
 func (c *Client) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
-	err := c.try(ctx, func(ctx context.Context) error {
-		s, err := c.js.Stream(ctx, cfg.Name)
-		if isGone(err) {
-			_, err = c.js.CreateStream(ctx, cfg)
-			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-				return nil // another process was faster
-			}
-			return err
-		}
+	err := c.tryMaking(ctx, setup, func(ctx context.Context) error {
+		s, err := c.openOrCreate(ctx, cfg)
 		if err != nil {
 			return err
 		}
@@ -78,6 +71,22 @@ func (c *Client) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 		return c.streamError(cfg.Name, err)
 	}
 	return nil
+}
+
+// openOrCreate opens a stream, and makes it when it is not there.
+func (c *Client) openOrCreate(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	s, err := c.js.Stream(ctx, cfg.Name)
+	if !isGone(err) {
+		return s, err
+	}
+	if _, err = c.js.CreateStream(ctx, cfg); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil, err
+	}
+	// Where another process was faster, a cluster may answer before it is done.
+	if s, err = c.js.Stream(ctx, cfg.Name); isGone(err) {
+		err = errUnsettled
+	}
+	return s, err
 }
 
 // StreamInfo is what a chunk stream holds.

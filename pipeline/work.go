@@ -24,13 +24,10 @@ type WorkOptions struct{}
 // ensureWork makes the work queue of a backup and its consumer.
 func (c *Client) ensureWork(ctx context.Context, id string) (jetstream.Stream, error) {
 	var s jetstream.Stream
-	err := c.tryFor(ctx, outage, func(ctx context.Context) (err error) {
-		s, err = c.js.Stream(ctx, workStream+id)
-		if errors.Is(err, jetstream.ErrStreamNotFound) {
-			s, err = c.js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{Name: workStream + id, Subjects: []string{workPrefix + id + ".>"},
-				Storage: jetstream.FileStorage, Retention: jetstream.WorkQueuePolicy, Replicas: c.replicas, Duplicates: 2 * time.Minute,
-				Description: "polarcast: what is still to be read of backup " + id})
-		}
+	err := c.tryMaking(ctx, outage, func(ctx context.Context) (err error) {
+		s, err = c.openOrCreate(ctx, jetstream.StreamConfig{Name: workStream + id, Subjects: []string{workPrefix + id + ".>"},
+			Storage: jetstream.FileStorage, Retention: jetstream.WorkQueuePolicy, Replicas: c.replicas, Duplicates: 2 * time.Minute,
+			Description: "polarcast: what is still to be read of backup " + id})
 		return err
 	})
 	if err != nil {
@@ -129,7 +126,7 @@ func (c *Client) WorkConsumer(ctx context.Context, backup string, _ WorkOptions)
 		return nil, err
 	}
 	var cons jetstream.Consumer
-	err = c.tryFor(ctx, outage, func(ctx context.Context) (err error) {
+	err = c.tryMaking(ctx, outage, func(ctx context.Context) (err error) {
 		cons, err = s.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{Durable: workConsumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
 			MaxAckPending: maxWorkPending, MaxDeliver: -1, DeliverPolicy: jetstream.DeliverAllPolicy})
 		return err

@@ -113,3 +113,25 @@ func TestOneOfThreeNATSServersIsKilled(t *testing.T) {
 	}
 	w.pg.NoBackupLeft()
 }
+
+// Commands that are started while a cluster elects its leader wait for it, as those that are under way do.
+func TestCommandsStartWhileTheClusterHasNoLeader(t *testing.T) {
+	t.Parallel()
+	nodes := testenv.StartNATSCluster(t, 3, testenv.NATSOptions{})
+	w := newWorld(t, 1, nodes[0].URL())
+	want := w.pg.TableChecksums("postgres")
+	nodes[1].Kill()
+	nodes[2].Kill()
+	ps := []*testenv.Process{w.send("early", "--target", "a", "--replicas", "3"), w.receive("early", "a")}
+	time.Sleep(8 * time.Second) // a leader that has lost the others steps down within this time
+	for _, p := range ps {
+		if p.Ended() {
+			t.Fatalf("it did not wait, and ended with code %d: %s", p.ExitCode(), p.Stderr())
+		}
+	}
+	nodes[1].Start()
+	nodes[2].Start()
+	w.done(ps...)
+	w.same("early", "a", want)
+	w.pg.NoBackupLeft()
+}
