@@ -16,7 +16,11 @@ const (
 	ReceiptSealed  ReceiptKind = 2 // the file has its final size, the directory or link exists
 	ReceiptRemoved ReceiptKind = 3 // the path does not exist any more
 
-	maxReceiptKind = ReceiptRemoved
+	// ReceiptTouched is no promise but a warning: bytes Offset to Offset+Length may be others than what was there before the session, and the path may exist. A process
+	// that died was about to write them, from its memory.
+	ReceiptTouched ReceiptKind = 4
+
+	maxReceiptKind = ReceiptTouched
 )
 
 // Receipt is one thing that a target holds durably.
@@ -25,7 +29,7 @@ type Receipt struct {
 	Kind    ReceiptKind
 	Tree    Tree
 	Key     uint64 // PathKey of Tree and the path
-	Offset  int64  // bytes; ReceiptRange only
+	Offset  int64  // bytes; ReceiptRange and ReceiptTouched
 	Length  int64  // bytes; ReceiptSealed and ReceiptRemoved: the record's Size
 }
 
@@ -70,7 +74,7 @@ func ReadReceipts(msg []byte, dst []Receipt) ([]Receipt, error) {
 		if r.Kind == 0 || r.Kind > maxReceiptKind || r.Tree > maxTree {
 			return dst, fmt.Errorf("receipts: kind %d, tree %d: %w", r.Kind, r.Tree, ErrFutureVersion)
 		}
-		if r.Offset < 0 || r.Length < -1 || r.Kind == ReceiptRange && r.Length < 0 || r.Offset > math.MaxInt64-max(r.Length, 0) {
+		if r.Offset < 0 || r.Length < -1 || (r.Kind == ReceiptRange || r.Kind == ReceiptTouched) && r.Length < 0 || r.Offset > math.MaxInt64-max(r.Length, 0) {
 			return dst, fmt.Errorf("receipts: %w: %d bytes at offset %d", ErrBadPayload, r.Length, r.Offset)
 		}
 		out = append(out, r)

@@ -17,7 +17,8 @@ func goldenReceipts() []Receipt {
 }
 
 func TestGoldenReceipts(t *testing.T) {
-	for name, want := range map[string][]Receipt{"receipts-v1.hex": goldenReceipts(), "receipts-v1-none.hex": nil} {
+	for name, want := range map[string][]Receipt{"receipts-v1.hex": goldenReceipts(), "receipts-v1-none.hex": nil, "receipts-v1-touched.hex": {
+		{Session: 3, Kind: ReceiptTouched, Key: PathKey(TreeLocal, "base/5/16384"), Offset: ChunkSize, Length: Unbounded - ChunkSize}}} {
 		msg := golden(t, name, AppendReceipts(nil, want))
 		before := []Receipt{{Session: 9}}
 		got, err := ReadReceipts(msg, before)

@@ -1,11 +1,45 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"polarcast/messages"
 )
+
+// records is a message of file data with a number: a chunk of n bytes, and a file without any.
+func records(p *Publisher, number, n int) []byte {
+	r := messages.Record{Session: 1, Path: fmt.Sprintf("base/%d", number), Offset: 8192, Size: 8192 + int64(n)}
+	buf := messages.NewCompressor(messages.CodecNone, 0).AppendData(p.Buffer(), &r, bytes.Repeat([]byte{1}, n))
+	return messages.AppendRecord(buf, &messages.Record{Kind: messages.KindSeal, Session: 1, Path: "standby.signal"})
+}
+
+// besides publishes such messages with the numbers [from, to).
+func besides(t *testing.T, p *Publisher, from, to, n int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		if err := p.Publish(testContext(t), SubjectData, records(p, i, n), nil); err != nil {
+			t.Fatalf("message %d: %v", i, err)
+		}
+	}
+}
+
+// recorded is the number of a message, also of one that was not made by records.
+func recorded(m *Message) int {
+	var r messages.Record
+	if err := messages.NewReader(m.Data()).Next(&r); err != nil {
+		return number(m)
+	}
+	n, _ := strconv.Atoi(strings.TrimPrefix(r.Path, "base/"))
+	return n
+}
 
 // TestPayloadsBesideTheServer publishes file data and WAL with an embedded server: only the WAL is in the stream, and all arrives.
 func TestPayloadsBesideTheServer(t *testing.T) {
@@ -13,7 +47,7 @@ func TestPayloadsBesideTheServer(t *testing.T) {
 	c := connect(t, ClientOptions{Server: startServer(t, ServerOptions{}), Beside: 4 * bufferSize})
 	createBackup(t, c, "b", StreamOptions{Targets: []string{"main"}})
 	p := c.ChunkPublisher("b", PublisherOptions{})
-	publish(t, p, 0, 3, size)
+	besides(t, p, 0, 3, size)
 	if err := p.Publish(testContext(t), SubjectWAL, payload(p, 3, size), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -24,8 +58,8 @@ func TestPayloadsBesideTheServer(t *testing.T) {
 	k := consumer(t, c, "b", "main", ConsumerOptions{})
 	for want := range 4 {
 		m := next(t, k)
-		if len(m.Data()) != size || number(m) != want {
-			t.Fatalf("message %d has %d bytes and number %d", want, len(m.Data()), number(m))
+		if len(m.Data()) < size || recorded(m) != want {
+			t.Fatalf("message %d has %d bytes and number %d", want, len(m.Data()), recorded(m))
 		}
 		m.Applied()
 		if m.Data() != nil {
@@ -43,10 +77,10 @@ func TestMemoryBesideTheServerIsBounded(t *testing.T) {
 	c := connect(t, ClientOptions{Server: startServer(t, ServerOptions{}), Beside: 2 * bufferSize})
 	createBackup(t, c, "b", StreamOptions{Targets: []string{"main"}})
 	p := c.ChunkPublisher("b", PublisherOptions{})
-	publish(t, p, 0, 2, 1000)
+	besides(t, p, 0, 2, 1000)
 	ctx, cancel := context.WithTimeout(testContext(t), 50*time.Millisecond)
 	defer cancel()
-	if err := p.Publish(ctx, SubjectData, payload(p, 2, 1000), nil); !errors.Is(err, context.DeadlineExceeded) {
+	if err := p.Publish(ctx, SubjectData, records(p, 2, 1000), nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("a third buffer where two fit: %v", err)
 	}
 	k := consumer(t, c, "b", "main", ConsumerOptions{})
@@ -56,12 +90,12 @@ func TestMemoryBesideTheServerIsBounded(t *testing.T) {
 		defer close(applied)
 		m.Applied()
 	}()
-	publish(t, p, 2, 3, 1000)
+	besides(t, p, 2, 3, 1000)
 	<-applied
 	ack(t, m)
 	for want := 1; want < 3; want++ {
 		m := next(t, k)
-		if number(m) != want {
+		if recorded(m) != want {
 			t.Errorf("message %d came when %d was due", number(m), want)
 		}
 		ack(t, m)
@@ -69,14 +103,14 @@ func TestMemoryBesideTheServerIsBounded(t *testing.T) {
 }
 
 // TestPayloadsOfADeadProcess continues on the store of a process that died with payloads in memory: what is in the stream comes, what was
-// beside it is acknowledged unseen.
+// beside it is acknowledged unseen. What of that may have been written is known.
 func TestPayloadsOfADeadProcess(t *testing.T) {
 	o := ServerOptions{StoreDir: t.TempDir()}
 	s := startServer(t, o)
 	c := connect(t, ClientOptions{Server: s, Beside: 4 * bufferSize})
 	createBackup(t, c, "b", StreamOptions{Targets: []string{"main"}})
 	p := c.ChunkPublisher("b", PublisherOptions{})
-	publish(t, p, 0, 2, 1000)
+	besides(t, p, 0, 2, 1000)
 	if err := p.Publish(testContext(t), SubjectWAL, payload(p, 2, 1000), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -85,12 +119,23 @@ func TestPayloadsOfADeadProcess(t *testing.T) {
 	s.Shutdown()
 
 	c = connect(t, ClientOptions{Server: startServer(t, o), Beside: 4 * bufferSize})
+	var touched []string
+	if err := c.Touched(testContext(t), "b", func(r *messages.Record) {
+		off, n := r.Touches()
+		touched = append(touched, fmt.Sprintf("%s %d+%d", r.Path, off, n))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	cut := fmt.Sprintf("standby.signal 0+%d", messages.Unbounded)
+	if want := []string{"base/0 8192+1000", cut, "base/1 8192+1000", cut}; !slices.Equal(touched, want) {
+		t.Errorf("the dead process may have written %q, want %q", touched, want)
+	}
 	p = c.ChunkPublisher("b", PublisherOptions{})
-	publish(t, p, 3, 4, 1000) // has the same number in its process as one of those
+	besides(t, p, 3, 4, 1000) // has the same number in its process as one of those
 	k := consumer(t, c, "b", "main", ConsumerOptions{})
 	for _, want := range []int{2, 3} {
 		m := next(t, k)
-		if number(m) != want {
+		if recorded(m) != want {
 			t.Fatalf("message %d came, want %d", number(m), want)
 		}
 		ack(t, m)

@@ -74,7 +74,7 @@ func (p *Publisher) Publish(ctx context.Context, subject Subject, buf []byte, do
 		if m.beside, data, err = p.c.beside.put(ctx, buf); err != nil {
 			return err
 		}
-		m.buf, m.size = nil, referenceSize
+		m.buf, m.size = nil, int64(len(data))
 	}
 	if err := p.reserve(ctx, m.size); err != nil {
 		m.abandon()

@@ -127,8 +127,12 @@ func (r *backup) reopen(ctx context.Context, owner string) error {
 		if err != nil {
 			return err
 		}
-		if cur := st.Session(); cur != nil && len(ranges) > 0 {
-			r.env.Lost = &messages.ChunksMissing{Target: targetName, Session: cur.Started.Session, Ranges: ranges}
+		touched, err := node.NoteTouched(ctx, r.client, owner, targetName)
+		if err != nil {
+			return err
+		}
+		if ranges = append(ranges, touched...); len(ranges) > 0 && st.Session() != nil {
+			r.env.Lost = &messages.ChunksMissing{Target: targetName, Session: st.Session().Started.Session, Ranges: ranges}
 		}
 	}
 	r.resumed = true

@@ -32,13 +32,14 @@ type audit struct {
 type fileAudit struct {
 	tree messages.Tree
 	path string
-	// need and have hold ranges by session: what was published, and what the target holds. They are nearly always of one session.
-	need, have []sessionSpans
-	cover      spans  // bytes that parts speak of
-	want       int64  // bytes that they must speak of, from the seal
-	spoken     uint32 // last session that parts are of: its seal is still to come when sealed is less
-	sealed     uint32 // session of the last seal or removal in the index
-	applied    uint32 // session of the last one that the target has carried out
+	// need and have hold ranges by session: what was published, and what the target holds. They are nearly always of one session. touched are the
+	// ranges that a session changed in the target, or may have.
+	need, have, touched []sessionSpans
+	cover               spans  // bytes that parts speak of
+	want                int64  // bytes that they must speak of, from the seal
+	spoken              uint32 // last session that parts are of: its seal is still to come when sealed is less
+	sealed              uint32 // session of the last seal or removal in the index
+	applied             uint32 // session of the last one that the target has carried out
 }
 
 type sessionSpans struct {
@@ -173,10 +174,17 @@ func (a *audit) receipt(r *messages.Receipt) {
 	}
 	f := a.file(r.Key)
 	f.tree = r.Tree
-	if r.Kind == messages.ReceiptRange {
+	switch r.Kind {
+	case messages.ReceiptRange:
 		of(&f.have, r.Session).add(r.Offset, r.Offset+r.Length)
-	} else {
+	case messages.ReceiptTouched:
+		of(&f.touched, r.Session).add(r.Offset, r.Offset+r.Length)
+	case messages.ReceiptSealed:
 		f.applied = max(f.applied, r.Session)
+		of(&f.touched, r.Session).add(max(r.Length, 0), messages.Unbounded) // was cut off
+	case messages.ReceiptRemoved:
+		f.applied = max(f.applied, r.Session)
+		of(&f.touched, r.Session).add(0, messages.Unbounded)
 	}
 	a.settle(r.Key, f)
 }

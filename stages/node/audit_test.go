@@ -54,6 +54,8 @@ func TestASessionSpeaksOfAFileToItsEnd(t *testing.T) {
 		r := messages.Receipt{Session: session, Kind: kind, Key: key}
 		if kind == messages.ReceiptRange {
 			r.Offset, r.Length = chunk<<18, 1<<18
+		} else {
+			r.Length = size
 		}
 		a.receipt(&r)
 	}
@@ -87,16 +89,25 @@ func TestASessionSpeaksOfAFileToItsEnd(t *testing.T) {
 func TestChunksThatTheIndexDoesNotName(t *testing.T) {
 	const path = "base/5/16396"
 	key, gone, wal := messages.PathKey(messages.TreeLocal, path), messages.PathKey(messages.TreeShared, "base/5/1"), messages.PathKey(messages.TreeWAL, "0001")
+	had := messages.Receipt{Kind: messages.ReceiptRange, Offset: 4096, Length: 4096}
 	for _, c := range []struct {
 		name      string
 		published bool // session 3 publishes the range again
 		size      int64
 		from, to  int64 // stale
+		had       messages.Receipt
 	}{
-		{"as session 1 delivered it", false, 8192, 4096, 8192},
-		{"published again", true, 8192, 0, 0},
-		{"cut off", false, 4096, 0, 0},
-		{"cut in the middle", false, 6000, 4096, 6000},
+		{"as session 1 delivered it", false, 8192, 4096, 8192, had},
+		{"published again", true, 8192, 0, 0, had},
+		{"cut off", false, 4096, 0, 0, had},
+		{"cut in the middle", false, 6000, 4096, 6000, had},
+		{"lost with the process", false, 8192, 4096, 8192, (&messages.Record{Kind: messages.KindData, Offset: 4096, RawLen: 4096}).Touched()},
+		{"sealed by a process that died", false, 8192, 5000, 8192, (&messages.Record{Kind: messages.KindSeal, Size: 5000}).Touched()},
+		{"removed by a process that died", false, 8192, 0, 8192, (&messages.Record{Kind: messages.KindRemove}).Touched()},
+		{"was shorter", false, 8192, 5000, 8192, messages.Receipt{Kind: messages.ReceiptSealed, Length: 5000}},
+		{"was shorter, published again", true, 8192, 0, 0, messages.Receipt{Kind: messages.ReceiptSealed, Length: 5000}},
+		{"was longer", false, 8192, 0, 0, messages.Receipt{Kind: messages.ReceiptSealed, Length: 9000}},
+		{"was removed", false, 8192, 0, 8192, messages.Receipt{Kind: messages.ReceiptRemoved}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := newAudit()
@@ -117,12 +128,13 @@ func TestChunksThatTheIndexDoesNotName(t *testing.T) {
 			}
 			receive(1, key, messages.TreeLocal, 0, 8192)
 			fold(1, true, 8192)
-			a.receipt(&messages.Receipt{Session: 1, Kind: messages.ReceiptSealed, Key: key})
-			receive(2, key, messages.TreeLocal, 4096, 8192)
+			a.receipt(&messages.Receipt{Session: 1, Kind: messages.ReceiptSealed, Key: key, Length: 8192})
+			c.had.Session, c.had.Key = 2, key
+			a.receipt(&c.had)
 			receive(2, gone, messages.TreeShared, 0, 4096)
 			receive(2, wal, messages.TreeWAL, 0, 4096)
 			fold(3, c.published, c.size)
-			a.receipt(&messages.Receipt{Session: 3, Kind: messages.ReceiptSealed, Key: key})
+			a.receipt(&messages.Receipt{Session: 3, Kind: messages.ReceiptSealed, Key: key, Length: c.size})
 			if c.published {
 				receive(3, key, messages.TreeLocal, 4096, c.size)
 			}

@@ -16,21 +16,23 @@ import (
 )
 
 // The index follows the chunks. A reader that is killed leaves a few chunks behind that targets receive and of which the index says nothing, so the
-// next session does not know that they are there. Receipts tell of them: they come from the target.
+// next session does not know that they are there. Receipts tell of them: they come from the target, or from who found what a dead process had in memory.
 
 // stale returns what the target received beyond the index and nobody published again, because a later session found that range to be as the index
-// says of an earlier one: the target has other bytes there now.
+// says of an earlier one: the target has other bytes there now, or none.
 func (f *fileAudit) stale() spans {
 	var out spans
-	for i := range f.have {
-		rest := f.have[i].spans
-		for j := range f.need {
-			if f.need[j].session >= f.have[i].session {
-				rest = rest.minus(f.need[j].spans)
+	for _, list := range [][]sessionSpans{f.have, f.touched} {
+		for i := range list {
+			rest := list[i].spans
+			for j := range f.need {
+				if f.need[j].session >= list[i].session {
+					rest = rest.minus(f.need[j].spans)
+				}
 			}
-		}
-		for _, r := range rest {
-			out.add(r.from, min(r.to, f.want))
+			for _, r := range rest {
+				out.add(min(r.from, f.want), min(r.to, f.want))
+			}
 		}
 	}
 	return out

@@ -25,7 +25,7 @@ func (r *starter) waitStreaming(ctx context.Context, version int) error {
 	var noSQL error
 	if r.s.SQL != nil {
 		if conn, noSQL = r.s.SQL(ctx); noSQL == nil {
-			defer conn.Close(context.WithoutCancel(ctx))
+			defer postgres.CloseSQL(conn)
 		}
 	}
 	name := r.s.appName(version, r.l.Dir())

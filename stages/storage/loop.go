@@ -13,9 +13,6 @@ import (
 	"polarcast/stages/target"
 )
 
-// receiptsPerMessage keeps a receipts message (32 bytes each) well below the payload limit.
-const receiptsPerMessage = 8192
-
 // loop takes messages, applies them, and commits batches beside.
 type loop struct {
 	s      *Stage
@@ -199,19 +196,7 @@ func (l *loop) commit(ctx context.Context, b *Batch) error {
 	if err := l.sink.Commit(ctx, b); err != nil {
 		return err
 	}
-	for rs := b.receipts; len(rs) > 0; {
-		n := min(len(rs), receiptsPerMessage)
-		buf := messages.AppendReceipts(l.index.Buffer(), rs[:n])
-		if err := l.index.Publish(ctx, pipeline.SubjectReceipts(l.s.cfg.Target.Name), buf, func(_ uint64, err error) {
-			if err != nil {
-				l.fail(err)
-			}
-		}); err != nil {
-			return err
-		}
-		rs = rs[n:]
-	}
-	if err := l.index.Flush(ctx); err != nil {
+	if err := PublishReceipts(ctx, l.index, l.s.cfg.Target.Name, b.receipts); err != nil {
 		return err
 	}
 	for _, m := range b.msgs {
