@@ -57,14 +57,34 @@ const haltPatience = 20 * time.Second
 func (l *Load) WaitCommitted(n int64) {
 	l.s.t.Helper()
 	want := l.Committed() + n
+	since, activity := time.Now(), ""
 	l.s.Eventually(fmt.Sprintf("%d more transactions", n), func() (bool, error) {
 		if l.Committed() >= want {
 			return true, nil
 		}
+		if time.Since(since) > startTimeout/2 && activity == "" {
+			activity = l.s.activity()
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return false, l.lastError
+		return false, fmt.Errorf("the last error is: %v; what the server does:\n%s", l.lastError, activity)
 	})
+}
+
+// activity is what the server's processes do, for somebody who looks for what a test waits for.
+func (s *Server) activity() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := s.connect(ctx, "postgres")
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close(ctx)
+	res, err := conn.PgConn().Exec(ctx, `SELECT string_agg(concat_ws(' ', pid, state, wait_event_type, wait_event, pg_blocking_pids(pid), query), E'\n') FROM pg_stat_activity`).ReadAll()
+	if err != nil {
+		return err.Error()
+	}
+	return string(res[0].Rows[0][0])
 }
 
 // startLoad runs step in a loop on each of n clients.

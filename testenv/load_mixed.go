@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -16,25 +17,41 @@ func (s *Server) StartMixed(clients int, spaces ...string) *Load {
 	s.t.Helper()
 	s.Exec("CREATE TABLE mixed_shared (k int PRIMARY KEY, v int)", "INSERT INTO mixed_shared SELECT g, 0 FROM generate_series(1, 200) g",
 		"CREATE TABLE mixed_child (k int REFERENCES mixed_shared, v text)", "CREATE INDEX ON mixed_child (v)")
+	// One client at a time makes multixacts. When a server crashes while two do, and the one with the lower number is not in the WAL yet, then whoever looks
+	// at the one before it waits for ever, with the page of its row locked (GetMultiXactIdMembers, multixact.c).
+	var multixacts sync.Mutex
 	return s.startLoad("postgres", clients, func(ctx context.Context, conn *pgx.Conn, client, round int) error {
 		other, err := s.connect(ctx, "postgres")
 		if err != nil {
 			return err
 		}
 		defer other.Close(ctx)
-		for _, sql := range s.mixedRound(client, round, spaces) {
-			on := conn
-			if rest, ok := strings.CutPrefix(sql, "other:"); ok {
-				on, sql = other, rest
+		run := func(statements []string) error {
+			for _, sql := range statements {
+				on := conn
+				if rest, ok := strings.CutPrefix(sql, "other:"); ok {
+					on, sql = other, rest
+				}
+				if _, err := on.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+					_, _ = conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll()
+					return sqlError(sql, err)
+				}
 			}
-			if _, err := on.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
-				_, _ = conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll()
-				return sqlError(sql, err)
-			}
+			return nil
 		}
-		return nil
+		statements := s.mixedRound(client, round, spaces)
+		multixacts.Lock()
+		err = run(statements[:withMultixacts])
+		multixacts.Unlock()
+		if err != nil {
+			return err
+		}
+		return run(statements[withMultixacts:])
 	})
 }
+
+// withMultixacts is how many statements of a round lock rows that others may hold.
+const withMultixacts = 4
 
 func (s *Server) mixedRound(client, round int, spaces []string) []string {
 	k, t := (client*37+round)%200+1, fmt.Sprintf("mixed_%d", client)
