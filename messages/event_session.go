@@ -71,6 +71,7 @@ type ReadDone struct {
 	SentBytes        int64  `json:"sent_bytes"` // compressed, with headers
 	Chunks           int64  `json:"chunks"`
 	UnchangedBytes   int64  `json:"unchanged_bytes"`
+	KeptBytes        int64  `json:"kept_bytes,omitempty"` // not read, of files that a session that this one goes on with had begun
 	Removed          int64  `json:"removed"`
 	IndexSeq         uint64 `json:"index_seq"`
 	ChunkSeq         uint64 `json:"chunk_seq"`

@@ -30,7 +30,7 @@ func goldenEvents() map[EventType]any {
 			Tablespaces: []Tablespace{{OID: 16390, Location: "/mnt/ts", SizeKB: -1, Shared: true, Files: 1294, Blocks: 1091}}, Redo: 0x2000028, CheckpointLSN: 0x2000060, NextXID: 1<<32 | 742, StitchedTo: 1, ChunkSeq: 88120},
 		EventSessionLost: &SessionLost{Session: 1, Error: "server closed the connection unexpectedly"},
 		EventFilesSealed: &FilesSealed{Session: 1, Count: 1000, Bytes: 1 << 40, Digest: "b0be7c71627d3a6ea0035f2677b8c9c3", IndexSeq: 77},
-		EventReadDone: &ReadDone{Session: 1, Files: 1200, Bytes: 1 << 41, SentBytes: 1 << 38, Chunks: 1 << 23, UnchangedBytes: 8192, Removed: 4, IndexSeq: 90,
+		EventReadDone: &ReadDone{Session: 1, Files: 1200, Bytes: 1 << 41, SentBytes: 1 << 38, Chunks: 1 << 23, UnchangedBytes: 8192, KeptBytes: 4096, Removed: 4, IndexSeq: 90,
 			ChunkSeq: 88000, EndLSN: 0x3000100, EndTimeline: 3, ManifestChecked: true, ManifestFiles: 1199, ChecksumFailures: 1},
 		EventSessionStopped: &SessionStopped{Session: 1, EndLSN: 0x3000100, EndTimeline: 3, Label: []byte("START WAL LOCATION: 0/2000028\n"), TablespaceMap: []byte("16390 /mnt/ts\n")},
 		EventWALStarted:     &WALStarted{StartLSN: 0x2000000, Timeline: 3, Slot: "polarcast_a", Resumed: true},

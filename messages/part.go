@@ -11,13 +11,15 @@ type PartChunk struct {
 	Hash      [16]byte // Hash128 of the raw bytes
 	CRC       uint32   // CRC32C of the raw bytes
 	Len       uint32   // raw bytes, at most MaxChunkSize
-	Published bool     // false: found equal to what an earlier session delivered
+	Published bool     // false: equal to what an earlier session delivered
+	Kept      bool     // and not read, since this session goes on with that one
 }
 
 const (
 	partChunkSize = 16 + 4 + 4
-	// published is the top bit of the length.
+	// published and kept are the top bits of the length.
 	published = 1 << 31
+	kept      = 1 << 30
 )
 
 // AppendPart appends a part: chunks of one file that follow each other without a gap from r.Offset on. Kind and Payload of r do not count.
@@ -31,6 +33,9 @@ func AppendPart(dst []byte, r *Record, chunks []PartChunk) []byte {
 		n := c.Len
 		if c.Published {
 			n |= published
+		}
+		if c.Kept {
+			n |= kept
 		}
 		dst = append(dst, c.Hash[:]...)
 		dst = binary.LittleEndian.AppendUint32(dst, c.CRC)
@@ -54,7 +59,7 @@ func (r *Record) PartChunks(dst []PartChunk) ([]PartChunk, error) {
 	out := slices.Grow(dst, len(r.Payload)/partChunkSize)
 	for b := r.Payload; len(b) > 0; b = b[partChunkSize:] {
 		n := le.Uint32(b[20:])
-		c := PartChunk{Hash: [16]byte(b[:16]), CRC: le.Uint32(b[16:]), Len: n &^ published, Published: n&published != 0}
+		c := PartChunk{Hash: [16]byte(b[:16]), CRC: le.Uint32(b[16:]), Len: n &^ (published | kept), Published: n&published != 0, Kept: n&kept != 0}
 		if c.Len > MaxChunkSize {
 			return dst, fmt.Errorf("part of %q: %w: a chunk of %d bytes", r.Path, ErrTooLarge, c.Len)
 		}

@@ -11,6 +11,7 @@ func goldenParts() []PartChunk {
 		{Hash: Hash128(goldenRaw), CRC: CRC32C(goldenRaw), Len: ChunkSize, Published: true},
 		{Hash: Hash128(nil), CRC: 0x01020304, Len: MaxChunkSize},
 		{Hash: Hash128([]byte("a")), CRC: 0xfffffffe, Len: 1, Published: true},
+		{Hash: Hash128([]byte("b")), CRC: 5, Len: 2, Kept: true},
 	}
 }
 

@@ -20,7 +20,8 @@ type Progress struct {
 	Session  uint32    `json:"session,omitempty"` // that the figures are of; 0 when they are of no session
 	Time     time.Time `json:"time"`
 
-	Read      int64 `json:"read,omitempty"`      // bytes from the source; with what need not be read of files that an earlier session had begun
+	Read      int64 `json:"read,omitempty"`      // bytes from the source
+	Kept      int64 `json:"kept,omitempty"`      // bytes that need not be read of files that an earlier session had begun
 	Sent      int64 `json:"sent,omitempty"`      // bytes into the pipeline, compressed
 	Written   int64 `json:"written,omitempty"`   // bytes to the target
 	Unchanged int64 `json:"unchanged,omitempty"` // bytes found equal to what was delivered
@@ -43,6 +44,7 @@ type Progress struct {
 // ReadFigures are the figures of several readers together, with the meanings that they have in Progress.
 type ReadFigures struct {
 	Read      int64 `json:"read"`
+	Kept      int64 `json:"kept"`
 	Sent      int64 `json:"sent"`
 	Unchanged int64 `json:"unchanged"`
 	Files     int64 `json:"files"`
@@ -50,16 +52,18 @@ type ReadFigures struct {
 
 // Max returns the larger of both in each figure.
 func (f ReadFigures) Max(o ReadFigures) ReadFigures {
-	return ReadFigures{max(f.Read, o.Read), max(f.Sent, o.Sent), max(f.Unchanged, o.Unchanged), max(f.Files, o.Files)}
+	return ReadFigures{max(f.Read, o.Read), max(f.Kept, o.Kept), max(f.Sent, o.Sent), max(f.Unchanged, o.Unchanged), max(f.Files, o.Files)}
 }
 
 // Plus adds up both.
 func (f ReadFigures) Plus(o ReadFigures) ReadFigures {
-	return ReadFigures{f.Read + o.Read, f.Sent + o.Sent, f.Unchanged + o.Unchanged, f.Files + o.Files}
+	return ReadFigures{f.Read + o.Read, f.Kept + o.Kept, f.Sent + o.Sent, f.Unchanged + o.Unchanged, f.Files + o.Files}
 }
 
 // Figures are those of one reader.
-func (p Progress) Figures() ReadFigures { return ReadFigures{p.Read, p.Sent, p.Unchanged, p.Files} }
+func (p Progress) Figures() ReadFigures {
+	return ReadFigures{p.Read, p.Kept, p.Sent, p.Unchanged, p.Files}
+}
 
 // OnProgress makes fn see every report that this client sends, before it is sent: a process that shows figures of its own work needs no
 // subscription for it. nil ends that. fn is called from several goroutines.

@@ -82,7 +82,7 @@ def wait(ps, each=lambda t: None):
         each(time.monotonic() - begin)
         time.sleep(0.02)
     for p in ps:
-        if p.code not in (0, -signal.SIGKILL):
+        if p.code not in (None, 0, -signal.SIGKILL):
             sys.exit("bench-fanout: %s ended with %d:\n%s" % (p.name, p.code, "".join(open(os.path.join(DIR, "log")).readlines()[-15:])))
     return time.monotonic() - begin
 
@@ -229,7 +229,7 @@ def rows(what):
         if NET:
             compare("%s%s to plain, server-lz4 -Ft" % (what, way), lambda: theirs(3, "--compress=server-lz4", "-Ft"), lambda: ours(3, "--source=" + way))
             compare("%s%s to tar.lz4, server-lz4 -Ft" % (what, way), lambda: theirs(3, "--compress=server-lz4", "-Ft"),
-                    lambda: ours(3, "--source=" + way, receive=lz4))
+                    lambda: ours(3, "--source=" + way, "--tar", receive=lz4))
 
 
 def fanout():

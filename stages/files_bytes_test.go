@@ -63,7 +63,7 @@ func lostBytes(t *testing.T, srv *testenv.Server, name string, at int64, stitch 
 	if d.Bytes > total*11/10 || sent > left+total/10+4<<20 {
 		t.Errorf("%d bytes were read and %d sent of %d, when %d were left", d.Bytes, sent, total, left)
 	}
-	if stitch && d.Bytes > left+total/10+16<<20 {
+	if stitch && d.Bytes > left+total/10+4<<20 {
 		t.Errorf("%d bytes were read when %d were left: what was delivered was read again", d.Bytes, left)
 	}
 }

@@ -35,13 +35,14 @@ func main() {
 // errInterrupted is the end by SIGINT, SIGTERM or SIGHUP.
 var errInterrupted = errors.New("interrupted")
 
-// memoryGoal is when the garbage collector stops to let garbage pile up, in bytes. What the program holds is bounded well below it by the
-// publishers' and consumers' bounds, whatever the size of the database. GOMEMLIMIT overrides it.
-const memoryGoal = 96 << 20
+// garbagePercent is how much garbage may pile up, as a percentage of what the program holds: little, since nearly all that it holds are buffers that
+// it uses again. A fixed limit would be cheaper until a database has so many files that what is held comes near it, and then cost half of the
+// processor. GOGC overrides it.
+const garbagePercent = 25
 
 func run(o *basebackup.Options) int {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryGoal)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
 	}
 	ui := newUI(o)
 	ctx, cancel := context.WithCancelCause(context.Background())

@@ -61,7 +61,7 @@ func (v *narrator) event(_ uint64, ev messages.Event) error {
 			return err
 		}
 		v.r.phases.read = now
-		v.endProgress(d.Bytes)
+		v.endProgress(d.Bytes + d.KeptBytes)
 		if v.r.o.Request.Options.NoShared {
 			return nil
 		}
@@ -94,6 +94,7 @@ func (v *narrator) progress(p pipeline.Progress) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	p.Read += p.Kept // a person sees how far it is
 	v.last = p
 	if v.r.phases.read.IsZero() {
 		v.r.o.UI.Progress(p, false)

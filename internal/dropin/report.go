@@ -31,6 +31,7 @@ type Report struct {
 	BytesSent        int64        `json:"bytes_sent"`        // through the pipeline, compressed
 	BytesWritten     int64        `json:"bytes_written"`     // to the target, raw, WAL included
 	BytesUnchanged   int64        `json:"bytes_unchanged"`   // found equal to what an earlier session had delivered
+	BytesKept        int64        `json:"bytes_kept"`        // not read: delivered by a session that this one goes on with, of files that it had begun
 	Files            int64        `json:"files"`
 	FilesRemoved     int64        `json:"files_removed"`
 	WALBytes         int64        `json:"wal_bytes"`
@@ -79,6 +80,7 @@ func (r *backup) report(runErr error) error {
 		rep.Session, rep.StartLSN, rep.Timeline = cur.Started.Session, cur.Started.StartLSN, cur.Started.Timeline
 		if d := cur.ReadDone; d != nil {
 			rep.EndLSN, rep.BytesRead, rep.BytesSent, rep.BytesUnchanged, rep.Files = d.EndLSN, d.Bytes, d.SentBytes, d.UnchangedBytes, d.Files
+			rep.BytesKept = d.KeptBytes
 			rep.FilesRemoved, rep.ManifestChecked, rep.ManifestFiles, rep.ChecksumFailures = d.Removed, d.ManifestChecked, d.ManifestFiles, d.ChecksumFailures
 		}
 	}

@@ -41,7 +41,8 @@ func fromState(st pipeline.State) Status {
 	}
 	if d := cur.ReadDone; d != nil {
 		s.EndLSN, s.ReadBytes, s.SentBytes, s.UnchangedBytes, s.Files = d.EndLSN, d.Bytes, d.SentBytes, d.UnchangedBytes, d.Files
-		s.TotalBytes, s.ReadPercent = d.Bytes, new(float64)
+		s.KeptBytes = d.KeptBytes
+		s.TotalBytes, s.ReadPercent = d.Bytes+d.KeptBytes, new(float64)
 		*s.ReadPercent = 100
 	}
 	return s
@@ -87,11 +88,11 @@ func (s *Status) addReports(reports []pipeline.Progress) {
 	}
 	if !done {
 		all = all.Max(live)
-		s.ReadBytes, s.SentBytes, s.UnchangedBytes, s.Files = all.Read, all.Sent, all.Unchanged, all.Files
+		s.ReadBytes, s.KeptBytes, s.SentBytes, s.UnchangedBytes, s.Files = all.Read, all.Kept, all.Sent, all.Unchanged, all.Files
 	}
-	if !done && s.TotalBytes > 0 && s.ReadBytes > 0 {
+	if have := s.ReadBytes + s.KeptBytes; !done && s.TotalBytes > 0 && have > 0 {
 		// The server's estimate is never exact; 100 is kept for what is read completely.
-		p := min(99.9, 100*float64(s.ReadBytes)/float64(s.TotalBytes))
+		p := min(99.9, 100*float64(have)/float64(s.TotalBytes))
 		s.ReadPercent = &p
 	}
 }

@@ -22,15 +22,15 @@ func (s *Status) Render(w io.Writer) error {
 		fmt.Fprintf(&b, "  source     version %s, system identifier %s, timeline %d, by %s\n", s.ServerVersion, s.SystemID, s.Timeline, s.Source)
 	}
 	if s.Session > 0 {
-		fmt.Fprintf(&b, "  read       %s of %s%s, session %d from %s", FormatSize(float64(s.ReadBytes)), FormatSize(float64(s.TotalBytes)), percent(s.ReadPercent),
+		fmt.Fprintf(&b, "  read       %s of %s%s, session %d from %s", FormatSize(float64(s.ReadBytes+s.KeptBytes)), FormatSize(float64(s.TotalBytes)), percent(s.ReadPercent),
 			s.Session, s.StartLSN)
 		if s.ReadRate > 0 {
 			fmt.Fprintf(&b, ", %s", FormatRate(s.ReadRate))
 		}
 		b.WriteString("\n")
 		fmt.Fprintf(&b, "  sent       %s", FormatSize(float64(s.SentBytes)))
-		if s.UnchangedBytes > 0 {
-			fmt.Fprintf(&b, ", %s were delivered before", FormatSize(float64(s.UnchangedBytes)))
+		if n := s.UnchangedBytes + s.KeptBytes; n > 0 {
+			fmt.Fprintf(&b, ", %s were delivered before", FormatSize(float64(n)))
 		}
 		b.WriteString("\n")
 	}

@@ -48,6 +48,7 @@ type Status struct {
 	ReadBytes      int64    `json:"read_bytes"`
 	SentBytes      int64    `json:"sent_bytes"` // compressed
 	UnchangedBytes int64    `json:"unchanged_bytes"`
+	KeptBytes      int64    `json:"kept_bytes"`
 	Files          int64    `json:"files"`
 	ReadRate       float64  `json:"read_rate"` // bytes per second
 	ReadPercent    *float64 `json:"read_percent"`

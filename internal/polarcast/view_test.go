@@ -80,12 +80,15 @@ func TestEveryEventIsDescribed(t *testing.T) {
 func TestStatusKeepsWhatAKilledReaderRead(t *testing.T) {
 	s := Status{Session: 2, TotalBytes: 1000}
 	s.addReports([]pipeline.Progress{
-		{Stage: StageCheckpoint, Session: 2, Readers: &pipeline.ReadFigures{Read: 700, Sent: 70, Unchanged: 5, Files: 3}},
-		{Stage: StageTablespace, Instance: "b", Session: 2, Read: 300, Sent: 30, Files: 4, Rate: 10},
+		{Stage: StageCheckpoint, Session: 2, Readers: &pipeline.ReadFigures{Read: 700, Kept: 200, Sent: 70, Unchanged: 5, Files: 3}},
+		{Stage: StageTablespace, Instance: "b", Session: 2, Read: 300, Kept: 150, Sent: 30, Files: 4, Rate: 10},
 		{Stage: StageTablespace, Instance: "c", Session: 1, Read: 900, Sent: 90, Files: 9, Rate: 10},
 	})
-	if s.ReadBytes != 700 || s.SentBytes != 70 || s.UnchangedBytes != 5 || s.Files != 4 || s.ReadRate != 10 || s.ReadPercent == nil || *s.ReadPercent != 70 {
+	if s.ReadBytes != 700 || s.SentBytes != 70 || s.UnchangedBytes != 5 || s.KeptBytes != 200 || s.Files != 4 || s.ReadRate != 10 {
 		t.Errorf("%+v", s)
+	}
+	if s.ReadPercent == nil || *s.ReadPercent != 90 { // what is kept need not be read
+		t.Errorf("percent %v", s.ReadPercent)
 	}
 	s = Status{Session: 3, TotalBytes: 1000}
 	s.addReports([]pipeline.Progress{

@@ -1,14 +1,15 @@
 package checkpoint
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pipeline"
+	"polarcast/stages/feed"
 	"polarcast/stages/source"
 )
 
@@ -84,6 +85,7 @@ func (s *session) manifests(ctx context.Context, e *ending, done *messages.ReadD
 	}
 	defer m.close()
 	done.Files, done.Bytes, done.Chunks, done.UnchangedBytes = m.files, m.bytes, m.chunks, m.same
+	done.KeptBytes = m.kept
 	done.SentBytes = s.f.read.total().Sent
 	if done.ChecksumFailures, err = s.f.damaged(ctx, s.n); err != nil {
 		return err
@@ -97,21 +99,50 @@ func (s *session) manifests(ctx context.Context, e *ending, done *messages.ReadD
 		trees = append(trees, messages.TreeShared)
 	}
 	for _, t := range trees {
-		var b bytes.Buffer
 		var wal []postgres.ManifestWALRange
 		if t == s.controlTree() { // WAL is in PolarDB's shared tree: pg_verifybackup would look for it in the local one
 			wal = ranges
 		}
-		n, err := m.write(&b, t, s.st, wal)
+		n, err := s.manifest(m, t, wal, now)
 		if err != nil {
-			return fmt.Errorf("could not write the backup manifest: %w", err)
-		}
-		done.ManifestFiles += n
-		if err := s.file(t, postgres.ManifestFileName, now, b.Bytes()); err != nil {
 			return err
 		}
+		done.ManifestFiles += n
 	}
 	return nil
+}
+
+// manifest publishes the manifest of one tree. It goes through a temporary file, since archives want to know a member's size before its bytes.
+func (s *session) manifest(m *contents, t messages.Tree, wal []postgres.ManifestWALRange, mtime int64) (files int64, err error) {
+	f, err := s.temp("manifest")
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if files, err = m.write(f, t, s.st, wal); err != nil {
+		return 0, fmt.Errorf("could not write the backup manifest: %w", err)
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, fmt.Errorf("could not write the backup manifest: %w", err)
+	}
+	if err := s.feed.StartFile(messages.Record{Tree: t, Path: postgres.ManifestFileName, MTime: mtime}, size); err != nil {
+		return 0, err
+	}
+	if _, err := io.Copy(feedWriter{s.feed}, io.NewSectionReader(f, 0, size)); err != nil {
+		return 0, err
+	}
+	return files, s.feed.EndFile()
+}
+
+// feedWriter writes the file that the feed has open.
+type feedWriter struct{ feed *feed.Feed }
+
+func (w feedWriter) Write(p []byte) (int, error) {
+	if err := w.feed.Write(p); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 // announce says in the event log that the session was read and closed.

@@ -37,11 +37,10 @@ type listing struct {
 
 // listAll lists the source.
 func (s *session) listAll(ctx context.Context) (_ *listing, err error) {
-	f, err := os.CreateTemp(s.f.cfg.SpillDir, "polarcast-list-")
+	f, err := s.temp("list of files")
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a temporary file for the list of files: %w", err)
+		return nil, err
 	}
-	_ = os.Remove(f.Name()) // the open descriptor keeps it
 	l := &listing{spill: f, w: bufio.NewWriterSize(f, 256<<10), space: map[uint32]int64{}}
 	defer func() {
 		if err != nil { // the caller gets no listing then

@@ -30,7 +30,7 @@ type contents struct {
 	session       uint32 // whose bytes are counted
 	files         int64
 	bytes, chunks int64
-	same          int64
+	same, kept    int64
 	scratch       []messages.PartChunk
 }
 
@@ -49,13 +49,11 @@ func (s *session) collect(ctx context.Context, first, last uint32) (*contents, e
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.CreateTemp(s.f.cfg.SpillDir, "polarcast-manifest-")
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a temporary file for the manifest: %w", err)
+	c := &contents{wanted: wanted, algorithm: alg, final: map[uint64]int64{}, open: map[uint64]*parts{}, session: s.n}
+	if c.spill, err = s.temp("manifest"); err != nil {
+		return nil, err
 	}
-	_ = os.Remove(f.Name()) // the open descriptor keeps it
-	c := &contents{wanted: wanted, algorithm: alg, spill: f, w: bufio.NewWriterSize(f, 256<<10), final: map[uint64]int64{}, open: map[uint64]*parts{},
-		session: s.n}
+	c.w = bufio.NewWriterSize(c.spill, 256<<10)
 	err = s.f.cfg.Client.Index(ctx, s.f.cfg.Backup, 0, false, nil, func(_ uint64, _ pipeline.Subject, data []byte) error {
 		rd := messages.NewReader(data)
 		var r messages.Record
@@ -86,6 +84,16 @@ func (s *session) collect(ctx context.Context, first, last uint32) (*contents, e
 	}
 	c.files = int64(len(c.final))
 	return c, nil
+}
+
+// temp makes a temporary file, which goes with its descriptor.
+func (s *session) temp(what string) (*os.File, error) {
+	f, err := os.CreateTemp(s.f.cfg.SpillDir, "polarcast-")
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a temporary file for the %s: %w", what, err)
+	}
+	_ = os.Remove(f.Name()) // the open descriptor keeps it
+	return f, nil
 }
 
 // whole returns an error when a file lacks parts or its seal. A reader that was believed dead, and whose item was read by another one, may have
@@ -136,7 +144,11 @@ func (c *contents) part(p *parts, r *messages.Record) (err error) {
 		k := &c.scratch[i]
 		p.chunks[off] = piece{k.CRC, k.Len}
 		off += int64(k.Len)
-		if r.Session == c.session {
+		switch {
+		case r.Session != c.session:
+		case k.Kept:
+			c.kept += int64(k.Len)
+		default:
 			c.chunks++
 			c.bytes += int64(k.Len)
 			if !k.Published {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"polarcast/internal/postgres"
 	"polarcast/messages"
 	"polarcast/pipeline"
 	"polarcast/stages"
@@ -92,12 +93,7 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 	if err != nil {
 		return err
 	}
-	// Closing the connection is what ends backup mode after a failure.
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		conn.Close(ctx)
-	}()
+	defer postgres.CloseSQL(conn) // which is what ends backup mode after a failure
 	if err := f.prepareConn(ctx, conn, st); err != nil {
 		return err
 	}

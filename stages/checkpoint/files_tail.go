@@ -65,7 +65,7 @@ func (t *walTail) follow(connect func(context.Context) (*pgconn.PgConn, error), 
 				err = t.ask(conn)
 				t.pause(every)
 			}
-			_ = conn.Close(t.ctx)
+			postgres.CloseSQL(conn)
 		}
 		t.pause(every)
 	}

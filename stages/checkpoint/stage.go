@@ -119,6 +119,7 @@ func (s *Stage) prepare(ctx context.Context, st pipeline.State) error {
 		}
 	}
 	p.Slot = r.Slot
+	conn.Close() // before the other stages go on: the server may have room for no more than their connections
 	return s.cfg.AppendIf(ctx, stageName, messages.EventPrepared, p, func(st pipeline.State) error {
 		if st.Prepared != nil {
 			return errors.New("the backup was prepared by another process")

@@ -281,6 +281,9 @@ func (f *Feed) need() error {
 	if f.cur != nil {
 		return nil
 	}
+	if f.ctx.Err() != nil { // also when there is room
+		return f.cause(f.ctx.Err())
+	}
 	select {
 	case j := <-f.slabs:
 		j.reset()
@@ -379,6 +382,24 @@ func (f *Feed) Abort(err error) {
 	}
 	f.cancel(err)
 	f.end()
+}
+
+// salvageTime bounds how long Salvage waits for JetStream.
+const salvageTime = 5 * time.Second
+
+// Salvage ends the feed, as Abort does, because its source has failed: what was read before is delivered first, with its index, so that the next
+// session finds it. A chunk that is not complete is left out. It waits for JetStream some seconds at most, and not at all when the context has ended.
+func (f *Feed) Salvage(cause error) {
+	late := time.AfterFunc(salvageTime, func() { f.cancel(cause) })
+	defer late.Stop()
+	if f.file != nil && f.file.chunk >= 0 {
+		it := &f.cur.items[f.file.chunk] // the last one: every other item ends or begins a file
+		f.cur.slab = f.cur.slab[:it.from]
+		f.cur.items = f.cur.items[:f.file.chunk]
+		f.file.chunk = -1
+	}
+	_ = f.Sync() // what it could not deliver is read again
+	f.Abort(cause)
 }
 
 // Totals returns a snapshot of the counters. It may be called from any goroutine.

@@ -88,7 +88,7 @@ func (l *ledger) open() *entry {
 
 func (e *entry) chunk(it *item, n int) {
 	e.ops = append(e.ops, op{kind: itemChunk, rec: it.file.rec, offset: it.offset,
-		chunk: messages.PartChunk{Hash: it.hash, CRC: it.crc, Len: uint32(n), Published: !it.unchanged}})
+		chunk: messages.PartChunk{Hash: it.hash, CRC: it.crc, Len: uint32(n), Published: !it.unchanged, Kept: it.kept > 0}})
 }
 
 // seal adds a seal; a digest that the manifest wants travels as its payload, in the index only.

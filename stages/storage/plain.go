@@ -169,10 +169,10 @@ func (p *plain) seal(b *Batch, r *messages.Record, at target.Place) error {
 		return err
 	}
 	b.files[h] = r.Size
-	if p.sync != SyncNone && h.sinceWriteback > 0 {
+	if p.sync != SyncNone && h.sinceWriteback > 0 && r.Size > smallFile {
 		_ = h.f.StartSync(0, 0)
-		h.sinceWriteback = 0
 	}
+	h.sinceWriteback = 0
 	return p.chmod(at, r.Mode, p.files.fileMode)
 }
 

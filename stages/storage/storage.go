@@ -27,7 +27,7 @@ const (
 
 // Limits of one batch.
 const (
-	batchBytes    = 64 << 20
+	batchBytes    = 32 << 20
 	batchMessages = 2048
 	batchAge      = 2 * time.Second
 	idleCommit    = 50 * time.Millisecond

@@ -13,6 +13,10 @@ import (
 // syncers is how many files are synchronised at once: the file system joins their journal commits.
 const syncers = 4
 
+// smallFile is up to what size, in bytes, files are written to the disk only with their batch: their writes, one after the other, keep the device
+// busy then, which is told of each of them when they come one by one.
+const smallFile = 64 << 10
+
 // syncBatch makes all files and directories of a batch durable.
 func syncBatch(ctx context.Context, m SyncMethod, b *Batch) error {
 	switch m {
@@ -20,6 +24,11 @@ func syncBatch(ctx context.Context, m SyncMethod, b *Batch) error {
 		return nil
 	case SyncFS:
 		return syncFileSystems(b)
+	}
+	for h, size := range b.files {
+		if size != noSize && size <= smallFile {
+			_ = h.f.StartSync(0, 0) // advice only
+		}
 	}
 	work := make(chan func() error)
 	errc := make(chan error, syncers)

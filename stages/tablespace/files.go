@@ -190,9 +190,8 @@ func (s *Files) progress(ctx context.Context, st pipeline.State) func() {
 	session, before := st.Session().Started.Session, s.before
 	fill := func() pipeline.Progress {
 		tot := s.Totals()
-		kept := tot.KeptBytes - before.KeptBytes
-		return pipeline.Progress{Session: session, Read: s.read.Load() + kept, Sent: tot.SentBytes - before.SentBytes, Files: tot.Files - before.Files, Total: total,
-			Tablespaces: spaces, TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte - before.UnchangedByte + kept,
+		return pipeline.Progress{Session: session, Read: s.read.Load(), Kept: tot.KeptBytes - before.KeptBytes, Sent: tot.SentBytes - before.SentBytes, Files: tot.Files - before.Files, Total: total,
+			Tablespaces: spaces, TablespacesTotal: spaces, File: s.file.Load().(string), Unchanged: tot.UnchangedByte - before.UnchangedByte,
 			Waiting: waitsFor(s.heldBack())}
 	}
 	s.fill.Store(&fill)

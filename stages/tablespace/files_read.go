@@ -19,17 +19,21 @@ const readSize = 1 << 20
 // fill reads b from the file. gone says that the file vanished; short, that it ended before: the rest of b is zeros then, as basebackup.c's
 // sendFile has it: whatever cut the file is in the WAL.
 func fill(h source.Handle, b []byte, off int64) (n int, gone bool, err error) {
+	n, gone, err = some(h, b, off)
+	clear(b[n:])
+	return n, gone, err
+}
+
+// some reads as fill does, and leaves the rest of b as it was.
+func some(h source.Handle, b []byte, off int64) (n int, gone bool, err error) {
 	n, err = h.ReadAt(b, off)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		gone, err, n = true, nil, 0
+		return 0, true, nil
 	case errors.Is(err, io.EOF):
 		err = nil
 	}
-	if n < len(b) {
-		clear(b[n:])
-	}
-	return n, gone, err
+	return n, false, err
 }
 
 // whole reads one file from its beginning to its end. What another reader of this session has published already is left out.
@@ -68,7 +72,7 @@ func (w *worker) whole(ctx context.Context, f work.File, done *feed.Done) error 
 	if loose {
 		probe = w.buf
 	}
-	n, gone, err := fill(h, probe, 0)
+	n, gone, err := some(h, probe, 0)
 	if err != nil {
 		return readError(f, 0, err)
 	}
@@ -79,6 +83,7 @@ func (w *worker) whole(ctx context.Context, f work.File, done *feed.Done) error 
 		f.Size, b = int64(n), probe[:n]
 	}
 	n = min(n, len(b))
+	clear(b[n:])
 	if err := w.feed.StartFile(f.Record(), f.Size); err != nil {
 		return err
 	}

@@ -192,13 +192,13 @@ func (s *Stage) read(ctx context.Context, st pipeline.State, started messages.Se
 		return s.close(ctx, fd, prior, messages.ReadDone{Session: n, EndLSN: messages.LSN(bb.StartLSN), EndTimeline: bb.StartTimeline})
 	}
 	if err != nil {
-		fd.Abort(err)
+		fd.Salvage(err)
 		return err
 	}
 	end, endTLI, err := bb.Finish()
 	badSums := errors.Is(err, postgres.ErrChecksumFailure)
 	if err != nil && !badSums {
-		fd.Abort(err)
+		fd.Salvage(err)
 		return err
 	}
 	if err := check.finish(); err != nil {
