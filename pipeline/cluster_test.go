@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -59,7 +60,8 @@ func TestTogetherOnACluster(t *testing.T) {
 			}
 		}
 		for _, name := range []string{chunkStream + id, indexStream + id, workStream + id, eventStream, "KV_" + leaseBucket} {
-			if err := clients[0].js.DeleteStream(ctx, name); err != nil {
+			remove := func(ctx context.Context) error { return clients[0].js.DeleteStream(ctx, name) }
+			if err := clients[0].try(ctx, remove); err != nil && !isGone(err) {
 				t.Fatal(err)
 			}
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -196,28 +197,49 @@ func (w *world) nothingLeft(backup string, log bool) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	names := js.StreamNames(w.t.Context())
-	for n := range names.Name() {
+	var names []string
+	w.answered(func(ctx context.Context) error {
+		all := js.StreamNames(ctx)
+		names = names[:0]
+		for n := range all.Name() {
+			names = append(names, n)
+		}
+		return all.Err()
+	})
+	for _, n := range names {
 		if strings.HasSuffix(n, "_"+backup) {
 			w.t.Errorf("stream %s is left", n)
 		}
 	}
-	if err := names.Err(); err != nil {
-		w.t.Fatal(err)
-	}
 	for _, name := range []string{"POLARCAST_EVENTS", "KV_POLARCAST_LEASES"} {
-		s, err := js.Stream(w.t.Context(), name)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		info, err := s.Info(w.t.Context(), jetstream.WithSubjectFilter(">"))
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		var info *jetstream.StreamInfo
+		w.answered(func(ctx context.Context) error {
+			s, err := js.Stream(ctx, name)
+			if err != nil {
+				return err
+			}
+			info, err = s.Info(ctx, jetstream.WithSubjectFilter(">"))
+			return err
+		})
 		for subject := range info.State.Subjects {
 			if strings.Contains(subject, "."+backup) && !log {
 				w.t.Errorf("stream %s holds %s", name, subject)
 			}
 		}
 	}
+}
+
+// answered makes a request of JetStream until it is answered: a cluster whose server has just come back joins its routes anew, and loses requests and answers
+// that are on them.
+func (w *world) answered(request func(ctx context.Context) error) {
+	w.t.Helper()
+	w.pg.Eventually("an answer of JetStream", func() (bool, error) {
+		ctx, cancel := context.WithTimeout(w.t.Context(), 5*time.Second)
+		defer cancel()
+		err := request(ctx)
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			w.t.Fatal(err)
+		}
+		return err == nil, err
+	})
 }
