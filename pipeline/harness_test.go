@@ -14,7 +14,7 @@ import (
 // testContext ends well after anything that works is done, so that a test that hangs says where.
 func testContext(t testing.TB) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), 90*time.Second, fmt.Errorf("%s did not end", t.Name()))
+	ctx, cancel := context.WithTimeoutCause(context.Background(), 4*time.Minute, fmt.Errorf("%s did not end", t.Name()))
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -71,7 +71,7 @@ func (r *rig) indexed(g *gate) {
 		}
 		if n != last {
 			last, since = n, time.Now()
-		} else if time.Since(since) > time.Second {
+		} else if time.Since(since) > 3*time.Second {
 			return // the rest is in messages that are not full
 		}
 		select {

@@ -87,6 +87,31 @@ func TestSourceLost(t *testing.T) {
 	s.NoBackupLeft("kept")
 }
 
+// What had come before the server went away is written before the run ends, so that the next one need not write it again.
+func TestWhatCameBeforeTheSourceWasLost(t *testing.T) {
+	t.Parallel()
+	const came, unfinished = 24 << 20, 2 << 20 // bytes; the last chunk, headers, and what the server has changed since
+	s := testenv.Start(t, 15, testenv.Options{})
+	filler(s, 24)
+	px := s.Proxy()
+	dir, file := newDir(t), filepath.Join(testenv.Dir(t), "report.json")
+	args := []string{"--source=stream", "-h", "127.0.0.1", "-p", portOf(px), "-r", "40M", "-D", dir, "--report", file}
+	p := start(t, s, args...)
+	if err := px.WaitDown(t.Context(), came); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop(testenv.Immediate)
+	fails(t, p, "run the same command again to continue it")
+	s.Start()
+	if p = start(t, s, args...); p.Wait(generous) != 0 {
+		t.Fatal(p.Stderr())
+	}
+	if r := report(t, file); r.BytesUnchanged < came-unfinished {
+		t.Errorf("of %d bytes that came, %d need not be written again", came, r.BytesUnchanged)
+	}
+	check(t, s, dir)
+}
+
 // The connection that brings WAL is cut: it is made again, and WAL is complete all the same.
 func TestWALConnectionCut(t *testing.T) {
 	t.Parallel()

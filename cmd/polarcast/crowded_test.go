@@ -28,7 +28,8 @@ func TestAServerWithoutRoomAfterACutLink(t *testing.T) {
 	w.pg.NoBackupLeft()
 }
 
-// The same where the connections are ordinary ones: applications have taken those that the lost session and its readers had.
+// The same where the connections are ordinary ones: applications have taken those that the lost session and its readers had. A person is told that the server
+// is full, also when it could not be reached before.
 func TestASessionWithoutRoomAfterACutLink(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 12, "")
@@ -38,9 +39,9 @@ func TestASessionWithoutRoomAfterACutLink(t *testing.T) {
 	w.until(c, "crowded", "reading", reading)
 	w.link.Refuse(true)
 	w.link.Cut()
+	send.WaitOutput("waiting for the source to begin another session")
 	leave := takePlaces(t, w, 60, "") // max_connections of the tests' servers
 	w.link.Refuse(false)
-	send.WaitOutput("waiting for the source to begin another session")
 	send.WaitOutput("sorry, too many clients already")
 	leave()
 	w.done(send, receive)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/oklog/run"
@@ -42,10 +43,17 @@ func (r *backup) stages(ctx context.Context) error {
 		return err
 	}
 	var g run.Group
-	for _, p := range parts {
+	var failure atomic.Pointer[error] // the first one: others follow from it
+	for name, p := range parts {
 		ctx, cancel := context.WithCancel(ctx)
 		g.Add(func() error {
 			if err := p.Run(ctx); err != nil {
+				if ctx.Err() == nil {
+					failure.CompareAndSwap(nil, &err)
+					if !sequential && name != "storage" && name != "node" {
+						r.settle(ctx)
+					}
+				}
 				return err
 			}
 			<-ctx.Done() // this stage is done; the group goes on
@@ -69,6 +77,9 @@ func (r *backup) stages(ctx context.Context) error {
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if first := failure.Load(); first != nil {
+		return *first
 	}
 	return err
 }

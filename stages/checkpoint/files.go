@@ -88,6 +88,7 @@ func (f *Files) Run(ctx context.Context) error {
 // sessions starts sessions until one was read and closed.
 func (f *Files) sessions(ctx context.Context) error {
 	var away time.Time // since when the server has not let a session begin
+	crowded := false   // because it has no room, when a person was last told
 	for failed := 0; ; {
 		st, err := f.cfg.Log().Wait(ctx, func(st pipeline.State) (bool, error) {
 			ready := st.Prepared != nil && (st.Requested.WALMethod != "stream" || st.Slot != nil)
@@ -123,9 +124,12 @@ func (f *Files) sessions(ctx context.Context) error {
 			if n == 1 || f.cfg.Retries == 0 {
 				return err
 			}
+			if full := postgres.IsCrowded(err); away.IsZero() || full != crowded {
+				crowded = full
+				f.cfg.Logger.Warn("waiting for the source to begin another session", "error", err)
+			}
 			if away.IsZero() {
 				away = time.Now()
-				f.cfg.Logger.Warn("waiting for the source to begin another session", "error", err)
 			}
 			if time.Since(away) > f.cfg.Patience {
 				return err

@@ -22,6 +22,7 @@ func (s *Stage) capture(ctx context.Context, st pipeline.State) error {
 		return lostIfNetwork(err)
 	}
 	defer conn.Close()
+	s.connected = true
 	sys, err := conn.IdentifySystem(ctx)
 	if err != nil {
 		return lostIfNetwork(err)

@@ -42,6 +42,8 @@ type Stage struct {
 	w    *writer         // kept over lost connections
 	ctx  context.Context // of Run: the feed outlives one connection
 
+	connected bool // at some time: a place among the server's connections was free
+
 	shown atomic.Pointer[writer] // w, for progress reports
 }
 
@@ -109,7 +111,7 @@ func (s *Stage) Run(ctx context.Context) error {
 			failed = 0
 			continue
 		}
-		inUse, first := slot.passes(err, st.Requested.OwnSlot, s.w != nil)
+		inUse, first := slot.passes(err, st.Requested.OwnSlot, s.connected)
 		if inUse {
 			err, failed = errLost{err}, 0
 		}
