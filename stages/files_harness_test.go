@@ -178,8 +178,8 @@ func (r *rig) fresh() stages.Env {
 }
 
 func (r *rig) checkpoint() func() {
-	return r.run("checkpoint", checkpoint.NewFiles(checkpoint.FilesConfig{Config: checkpoint.Config{Env: r.fresh(), Connect: r.replication}, ConnectSQL: r.sql,
-		Open: r.open, Retries: 5, RetryDelay: 100 * time.Millisecond, PingInterval: 50 * time.Millisecond, SpillDir: r.t.TempDir()}).Run)
+	return r.run("checkpoint", checkpoint.NewFiles(checkpoint.FilesConfig{Config: checkpoint.Config{Env: r.fresh(), Connect: r.replication, RetryDelay: 100 * time.Millisecond}, ConnectSQL: r.sql,
+		Open: r.open, Retries: 5, PingInterval: 50 * time.Millisecond, SpillDir: r.t.TempDir()}).Run)
 }
 
 func (r *rig) streamCheckpoint() func() {

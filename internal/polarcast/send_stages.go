@@ -95,10 +95,10 @@ func (s *Sender) parts(ctx context.Context, st pipeline.State) ([]runner, error)
 	var parts []runner
 	files := st.Requested.Source == "files"
 	if s.has(StageCheckpoint) {
-		c := checkpoint.Config{Env: s.env, Connect: s.Source.Connect}
+		c := checkpoint.Config{Env: s.env, Connect: s.Source.Connect, Reconnects: s.Retries, RetryDelay: retryDelay}
 		if files {
 			parts = append(parts, checkpoint.NewFiles(checkpoint.FilesConfig{Config: c, ConnectSQL: s.Source.ConnectSQL, Open: s.openFiles(1),
-				Retries: s.Retries, RetryDelay: retryDelay, SpillDir: s.SpillDir}))
+				Retries: s.Retries, SpillDir: s.SpillDir}))
 		} else {
 			parts = append(parts, checkpoint.New(c))
 		}

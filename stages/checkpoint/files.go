@@ -24,8 +24,6 @@ type FilesConfig struct {
 	Open func(ctx context.Context, st pipeline.State) (source.Reader, error)
 	// Retries is how many further sessions are started in a row when one is lost.
 	Retries int
-	// RetryDelay is the pause before a further session; 0 means 5 s.
-	RetryDelay time.Duration
 	// Patience is how long a server may be away, because it is being restarted, before the stage gives up; 0 means 2 minutes.
 	Patience time.Duration
 	// PingInterval is how often the session is asked whether it lives; 0 means 1 s.
@@ -48,9 +46,6 @@ type Files struct {
 // NewFiles returns a checkpoint stage of the files source.
 func NewFiles(cfg FilesConfig) *Files {
 	cfg.Env = cfg.Env.WithDefaults()
-	if cfg.RetryDelay == 0 {
-		cfg.RetryDelay = 5 * time.Second
-	}
 	if cfg.Patience == 0 {
 		cfg.Patience = 2 * time.Minute
 	}
@@ -121,7 +116,7 @@ func (f *Files) sessions(ctx context.Context) error {
 			return e
 		}
 		if cur := now.Session(); cur == nil || cur.Started.Session < n {
-			if n == 1 || f.cfg.Retries == 0 {
+			if f.cfg.Retries == 0 || n == 1 && !(f.cfg.Reconnects > 0 && postgres.IsConnectionLost(err)) {
 				return err
 			}
 			if full := postgres.IsCrowded(err); away.IsZero() || full != crowded {
@@ -144,10 +139,8 @@ func (f *Files) sessions(ctx context.Context) error {
 			}
 			f.cfg.Logger.Warn("session lost, starting another", "session", n, "error", err)
 		}
-		select {
-		case <-time.After(f.cfg.RetryDelay):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := pause(ctx, f.stage.cfg.RetryDelay); err != nil {
+			return err
 		}
 	}
 }

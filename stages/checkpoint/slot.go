@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"polarcast/internal/postgres"
@@ -70,33 +71,31 @@ func MadeSlot(st pipeline.State) string {
 }
 
 // DropSlot drops a slot. One that is gone is no error; one that is still in use is waited for, because the server may need a moment to notice that
-// the wal stage has left.
+// the wal stage has left, and a connection that is cut is made again.
 func DropSlot(ctx context.Context, connect func(context.Context) (*postgres.Conn, error), slot string) error {
-	conn, err := connect(ctx)
-	if err != nil {
-		return fmt.Errorf("replication slot \"%s\" is left on the server: %w", slot, err)
-	}
-	defer conn.Close()
 	for end := time.Now().Add(10 * time.Second); ; {
-		err = conn.DropSlot(ctx, slot, false)
-		switch postgres.SQLState(err) {
-		case stateMissing:
+		err := dropSlot(ctx, connect, slot)
+		state := postgres.SQLState(err)
+		switch {
+		case err == nil, state == stateMissing:
 			return nil
-		case stateInUse:
-			if time.Now().Before(end) {
-				select {
-				case <-time.After(100 * time.Millisecond):
-					continue
-				case <-ctx.Done():
-					return context.Cause(ctx)
-				}
+		case time.Now().Before(end) && (state == stateInUse || postgres.IsConnectionLost(err) && !errors.Is(err, syscall.ECONNREFUSED)):
+			if err := pause(ctx, 100*time.Millisecond); err != nil {
+				return err
 			}
-		}
-		if err != nil {
+		default:
 			return fmt.Errorf("replication slot \"%s\" is left on the server, where it holds WAL back; drop it there: %w", slot, err)
 		}
-		return nil
 	}
+}
+
+func dropSlot(ctx context.Context, connect func(context.Context) (*postgres.Conn, error), slot string) error {
+	conn, err := connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return conn.DropSlot(ctx, slot, false)
 }
 
 // dropOwnSlot ends the slot of a backup that is over, also when the stage is being stopped.

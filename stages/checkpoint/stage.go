@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"polarcast/internal/postgres"
 	"polarcast/messages"
@@ -24,6 +25,11 @@ type Config struct {
 	Connect func(ctx context.Context) (*postgres.Conn, error)
 	// OnSlot, when set, is told the name of a slot that was created.
 	OnSlot func(name string, temporary bool)
+	// Reconnects is how often in a row a connection that is lost before the first session is made again. The drop-in command uses 0: it is run again by its
+	// user.
+	Reconnects int
+	// RetryDelay is the pause before a further connection or session; 0 means 5 s.
+	RetryDelay time.Duration
 }
 
 // Stage opens and closes the sessions of one backup.
@@ -36,6 +42,9 @@ type Stage struct {
 // New returns a checkpoint stage.
 func New(cfg Config) *Stage {
 	cfg.Env = cfg.Env.WithDefaults()
+	if cfg.RetryDelay == 0 {
+		cfg.RetryDelay = 5 * time.Second
+	}
 	return &Stage{cfg: cfg}
 }
 
@@ -72,8 +81,19 @@ func (s *Stage) run(ctx context.Context, session func(context.Context) error) (e
 	if err := st.Terminal(); err != nil {
 		return err
 	}
-	if st.Prepared == nil {
-		if err := s.prepare(ctx, st); err != nil {
+	for lost := 0; st.Prepared == nil; {
+		err := s.prepare(ctx, st)
+		if err == nil {
+			break
+		}
+		if lost++; ctx.Err() != nil || lost > s.cfg.Reconnects || !postgres.IsConnectionLost(err) {
+			return err
+		}
+		s.cfg.Logger.Warn("connection to the server lost, connecting again", "error", err)
+		if err := pause(ctx, s.cfg.RetryDelay); err != nil {
+			return err
+		}
+		if st, err = s.cfg.Log().State(ctx); err != nil { // it may have noted that it makes a slot
 			return err
 		}
 	}
@@ -87,6 +107,16 @@ func (s *Stage) run(ctx context.Context, session func(context.Context) error) (e
 		}
 	}
 	return nil
+}
+
+// pause waits, or returns why ctx ended.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // waitFor says what the stage waits for, in its progress reports.
