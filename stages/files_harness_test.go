@@ -61,7 +61,7 @@ type rigOptions struct {
 
 func newRig(t *testing.T, srv *testenv.Server, o rigOptions) *rig {
 	t.Helper()
-	limit := 4 * time.Minute
+	limit := 8 * time.Minute
 	if testenv.Soak() {
 		limit = 20 * time.Minute
 	}

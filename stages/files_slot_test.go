@@ -47,10 +47,10 @@ func TestFilesStitchSlotMovesOn(t *testing.T) {
 	testenv.SomeMajors(t, []int{16}, func(t *testing.T, major int) {
 		s := stitchRig(t, major, 60, false)
 		first := postgres.LSN(s.wait("its state", func(pipeline.State) bool { return true }).Sessions[0].Started.Redo)
-		s.letsGo(first + 20*segment)
+		s.letsGo(first + 8*segment)
 		s.restart()
 		s.session(2)
-		s.letsGo(s.scanned() + 20*segment)
+		s.letsGo(s.scanned() + 8*segment)
 		s.restart()
 		s.session(3)
 		st := s.rest()
