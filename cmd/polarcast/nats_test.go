@@ -22,7 +22,7 @@ func (w *world) outageRound(c *pipeline.Client, round int, rng *rand.Rand, want 
 	time.Sleep(moment)
 	what := outage()
 	w.done(ps...)
-	w.account(c, backup, fmt.Sprintf("round %d, %s after %v", round, what, moment))
+	w.account(c, backup, what, fmt.Sprintf("round %d, %s after %v", round, what, moment))
 	for _, target := range []string{"a", "b"} {
 		w.same(backup, target, want)
 		if err := os.RemoveAll(w.path(backup + "-" + target)); err != nil {
@@ -74,9 +74,16 @@ func TestACutLinkToTheServerOrToNATS(t *testing.T) {
 			return "NATS could not be reached"
 		},
 	}
-	for round := range rounds(3) {
+	total := rounds(3)
+	for round := range total {
 		w.outageRound(c, round, rng, want, ways[round%len(ways)])
 	}
+	w.littleAgain(func(string) {
+		for _, way := range ways {
+			w.outageRound(c, total, rng, want, way)
+			total++
+		}
+	})
 	w.pg.NoBackupLeft()
 }
 

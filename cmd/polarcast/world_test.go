@@ -27,6 +27,8 @@ type world struct {
 	bin  string
 	dir  string
 	link *testenv.Proxy // before the server
+
+	again map[string][]int64 // by cause, how much of the data was sent again after lost sessions, in percent
 }
 
 const (
@@ -37,7 +39,7 @@ const (
 // newWorld makes a server with so many MB of tables, of which half can be compressed.
 func newWorld(t *testing.T, mb int, nats string) *world {
 	t.Helper()
-	w := &world{t: t, bin: testenv.Binary(t, "polarcast"), dir: testenv.Dir(t), nats: nats}
+	w := &world{t: t, again: map[string][]int64{}, bin: testenv.Binary(t, "polarcast"), dir: testenv.Dir(t), nats: nats}
 	w.pg = testenv.Start(t, testMajor, testenv.Options{Checksums: true, Conf: "max_wal_senders = 20\nmax_replication_slots = 20\nwal_keep_size = 64MB\n"})
 	w.pg.LoadTPCB(1, 5000)
 	w.pg.Exec("CREATE TABLE noise (id int PRIMARY KEY, a text, b text)",
