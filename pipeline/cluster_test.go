@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"polarcast/testenv"
 )
@@ -65,5 +69,27 @@ func TestTogetherOnACluster(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// A message whose confirmation was lost is sent again while the cluster still has it in hand.
+func TestAMessageThatIsInProcessIsSentAgain(t *testing.T) {
+	t.Parallel()
+	nodes := testenv.StartNATSCluster(t, 3, testenv.NATSOptions{})
+	c := connect(t, ClientOptions{URLs: []string{nodes[0].URL()}, Replicas: 3})
+	const messages = 50
+	createBackup(t, c, "b", StreamOptions{Targets: []string{"main"}, Replicas: 3})
+	p := c.ChunkPublisher("b", PublisherOptions{})
+	for i := range messages {
+		first := &nats.Msg{Subject: p.prefix + string(SubjectData), Data: make([]byte, 1000), Header: nats.Header{jetstream.MsgIDHeader: []string{p.id + strconv.Itoa(i+1)}}}
+		if err := c.nc.PublishMsg(first); err != nil {
+			t.Fatal(err)
+		}
+		publish(t, p, i, i+1, 1000)
+	}
+	flush(t, p)
+	info, err := c.info(testContext(t), chunkStream+"b")
+	if err != nil || info.State.Msgs != messages {
+		t.Errorf("%+v, %v: want %d messages", info, err, messages)
 	}
 }

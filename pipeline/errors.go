@@ -15,6 +15,7 @@ import (
 // JetStream's error codes (nats-server, server/errors.json) that decide what happens next.
 const (
 	codeNoPeers       jetstream.ErrorCode = 10005 // too few servers of the cluster can take a replica; the text says why
+	codeInProcess     jetstream.ErrorCode = 10158 // a cluster has the message, and has not stored it yet
 	codeInsufficient  jetstream.ErrorCode = 10023 // no server has the resources
 	codeStorageFull   jetstream.ErrorCode = 10047 // the server's store has reached its limit
 	codeAccountFull   jetstream.ErrorCode = 10002 // the account's share of the store has reached its limit
@@ -67,8 +68,11 @@ func isPassing(err error) bool {
 	}
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
-		if api.ErrorCode == codeNoPeers {
+		switch api.ErrorCode {
+		case codeNoPeers:
 			return strings.Contains(api.Description, "peer offline") // a server that is being started
+		case codeInProcess:
+			return true // asked again, it says that it is a duplicate, or takes the message
 		}
 		return api.ErrorCode != codeNoCluster && (api.Code == 503 || api.Code == 500 || api.ErrorCode == codeStreamOffline)
 	}
