@@ -41,6 +41,9 @@ func apiCode(err error) jetstream.ErrorCode {
 	return 0
 }
 
+// errUnsettled says that the servers of a cluster do not know the same yet.
+var errUnsettled = errors.New("the servers of the cluster do not agree yet whether it exists")
+
 // isFull recognises the answers of a stream, a server or an account that has reached its limits, or of a queue that has. They pass when a
 // target acknowledges.
 func isFull(err error) bool {

@@ -45,9 +45,6 @@ type Lease struct {
 	once  sync.Once
 }
 
-// errUnsettled says that the servers of a cluster do not know the same yet.
-var errUnsettled = errors.New("the servers of the cluster do not agree yet whether it exists")
-
 // leases opens the bucket of the leases, and makes it when it is not there. It waits for as long as a cluster needs to choose new leaders.
 func (c *Client) leases(ctx context.Context) (kv jetstream.KeyValue, err error) {
 	err = c.tryMaking(ctx, outage, func(ctx context.Context) (err error) {

@@ -84,6 +84,20 @@ func (r *backup) stages(ctx context.Context) error {
 	return err
 }
 
+// settleTime bounds how long the target may take to write what came before the source failed.
+const settleTime = 10 * time.Second
+
+// settle waits until the target has written what is in memory beside the embedded server: it would be lost with this process. What is not written in time is read
+// and sent again.
+func (r *backup) settle(ctx context.Context) {
+	if r.server == nil {
+		return // JetStream holds it
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	_ = r.env.Drained(ctx, nil)
+}
+
 // tarSink makes the sink of archives, with the recovery settings in them.
 func (r *backup) tarSink(l *target.Layout) (storage.Sink, error) {
 	t := *r.o.Tar

@@ -95,10 +95,8 @@ const (
 func controlsIn(ctx context.Context, conn *pgconn.PgConn, dir string) error {
 	for look := range controlLooks {
 		if look > 0 {
-			select {
-			case <-time.After(controlPause):
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			if err := pause(ctx, controlPause); err != nil {
+				return err
 			}
 		}
 		b, err := os.ReadFile(filepath.Join(dir, source.ControlFile))

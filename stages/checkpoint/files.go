@@ -45,14 +45,15 @@ type Files struct {
 
 // NewFiles returns a checkpoint stage of the files source.
 func NewFiles(cfg FilesConfig) *Files {
-	cfg.Env = cfg.Env.WithDefaults()
+	stage := New(cfg.Config)
+	cfg.Config = stage.cfg
 	if cfg.Patience == 0 {
 		cfg.Patience = 2 * time.Minute
 	}
 	if cfg.PingInterval == 0 {
 		cfg.PingInterval = time.Second
 	}
-	return &Files{cfg: cfg, stage: New(cfg.Config)}
+	return &Files{cfg: cfg, stage: stage}
 }
 
 // Run returns nil when the backup is complete.
@@ -139,7 +140,7 @@ func (f *Files) sessions(ctx context.Context) error {
 			}
 			f.cfg.Logger.Warn("session lost, starting another", "session", n, "error", err)
 		}
-		if err := pause(ctx, f.stage.cfg.RetryDelay); err != nil {
+		if err := pause(ctx, f.cfg.RetryDelay); err != nil {
 			return err
 		}
 	}

@@ -62,10 +62,8 @@ func (f *Files) session(ctx context.Context, st pipeline.State, n uint32) (err e
 		}
 	}
 	if n > 1 {
-		select {
-		case <-time.After(staleGrace):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := pause(ctx, staleGrace); err != nil {
+			return err
 		}
 		if err := f.cfg.Drained(ctx, func(t string) {
 			f.cfg.Logger.Info("waiting for a target to write what the lost session sent", "target", t)

@@ -63,11 +63,11 @@ func (t *walTail) follow(connect func(context.Context) (*pgconn.PgConn, error), 
 		if conn, err := connect(t.ctx); err == nil {
 			for err == nil {
 				err = t.ask(conn)
-				t.pause(every)
+				_ = pause(t.ctx, every)
 			}
 			postgres.CloseSQL(conn)
 		}
-		t.pause(every)
+		_ = pause(t.ctx, every)
 	}
 }
 
@@ -79,13 +79,6 @@ func (t *walTail) ask(conn *pgconn.PgConn) error {
 		t.advance(now)
 	}
 	return err
-}
-
-func (t *walTail) pause(d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-t.ctx.Done():
-	}
 }
 
 // wait returns when cond is met; cond is called with the lock held.
@@ -182,10 +175,8 @@ func (s *tailSegment) fill(p []byte, off int64) error {
 		if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.EOF) {
 			return err
 		}
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-s.t.ctx.Done():
-			return context.Cause(s.t.ctx)
+		if err := pause(s.t.ctx, 200*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }
